@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from legodnn.errors import DependencyError, ModelError
 
+_LEAST_OPSET = 7
 _DOMAINS = ("", "ai.onnx")  # of the operators that the standard defines
 
 
@@ -122,6 +123,10 @@ def _graph_of(onnx: Any, model: Any) -> OnnxGraph:
     inputs = tuple(_input(onnx, value) for value in graph.input if value.name not in constants)
     nodes = tuple(_node(onnx, number, node) for number, node in enumerate(graph.node))
     opset = max((entry.version for entry in model.opset_import if entry.domain in _DOMAINS), default=1)
+    if opset < _LEAST_OPSET:
+        raise ModelError(
+            f"is of opset {opset}, in which operators broadcast otherwise; export it for {_LEAST_OPSET} at least"
+        )
     return OnnxGraph(inputs, tuple(value.name for value in graph.output), nodes, constants, opset)
 
 

@@ -163,6 +163,11 @@ def test_what_is_no_file_of_onnx_is_refused_in_a_line(content: bytes, told: str,
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_files_of_old_versions_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"m\.onnx is of opset 6, .*export it for 7 at least"):
+        load_onnx(file_of(tmp_path / "m.onnx", "y = Relu(x)", opset=6))
+
+
 def test_a_file_cut_short_or_with_control_flow_or_foreign_operators_is_refused(net: Path, tmp_path: Path) -> None:
     path = tmp_path / "cut.onnx"
     path.write_bytes(net.read_bytes()[:500])

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.blocks.importing.tflite.arithmetic_rules import ARITHMETIC_RULES
-from legodnn.blocks.importing.tflite.call import FileInput, NoRule, RuleCall
+from legodnn.blocks.importing.tflite.call import FileInput, OperatorInputs, RuleCall
 from legodnn.blocks.importing.tflite.constant_folding import of_constants
 from legodnn.blocks.importing.tflite.image_rules import IMAGE_RULES
 from legodnn.blocks.importing.tflite.layout_rules import LAYOUT_RULES
@@ -26,7 +26,7 @@ _RULES = {**WEIGHT_RULES, **ARITHMETIC_RULES, **IMAGE_RULES, **LAYOUT_RULES}
 
 
 @dataclass(frozen=True, eq=False)
-class OnnxCall:
+class OnnxCall(OperatorInputs):
     """A node with its inputs. Rules raise `NoRule` for what they cannot express.
 
     Attributes:
@@ -53,32 +53,15 @@ class OnnxCall:
     key: Any
     positive: bool
 
-    def has(self, i: int) -> bool:
-        """Whether there is an input `i`."""
-        return i < len(self.inputs) and self.inputs[i] is not None
-
     def value(self, i: int) -> GraphValue:
         """Return an input that is computed, in whatever order its dimensions are; a constant as a computed one."""
         return self._call("", f".input{i}", self.inputs, 1, "float32", {}).value(i)
-
-    def constant(self, i: int) -> NDArray[Any]:
-        """Return an input that must be constant."""
-        found = self.inputs[i] if i < len(self.inputs) else None
-        if not isinstance(found, np.ndarray):
-            raise NoRule(f"its input {i} is {'missing' if found is None else 'computed, and must be constant'}")
-        return found
 
     def setting(self, i: int, name: str, default: Any = None) -> Any:
         """Return a setting that newer versions of the standard have as input `i`, and older ones as an attribute."""
         if self.has(i):
             return self.constant(i).tolist()
         return self.attributes.get(name, default)
-
-    def axis(self, axis: int, rank: int) -> int:
-        """Return an axis, which may count from the end, as a number from 0 to rank - 1."""
-        if not -rank <= axis < rank:
-            raise NoRule(f"axis {axis} of {rank} dimensions")
-        return axis % rank
 
     def run(
         self, kind: str, *inputs: FileInput, ending: str = "", dtype: str = "float32", count: int = 1, **options: Any

@@ -25,8 +25,31 @@ class NoRule(ModelError):
     """There is no rule for what an operator does with these inputs and options."""
 
 
+class OperatorInputs:
+    """What rules ask of the inputs of an operator, whatever file it is in."""
+
+    inputs: Sequence[FileInput]
+
+    def has(self, i: int) -> bool:
+        """Whether there is an input `i`."""
+        return i < len(self.inputs) and self.inputs[i] is not None
+
+    def constant(self, i: int) -> NDArray[Any]:
+        """Return an input that must be constant."""
+        found = self.inputs[i] if i < len(self.inputs) else None
+        if not isinstance(found, np.ndarray):
+            raise NoRule(f"its input {i} is {'missing' if found is None else 'computed, and must be constant'}")
+        return found
+
+    def axis(self, axis: int, rank: int) -> int:
+        """Return an axis, which may count from the end, as a number from 0 to rank - 1."""
+        if not -rank <= axis < rank:
+            raise NoRule(f"axis {axis} of {rank} dimensions")
+        return axis % rank
+
+
 @dataclass(frozen=True, eq=False)
-class RuleCall:
+class RuleCall(OperatorInputs):
     """An operator with its inputs. Rules raise `NoRule` for what they cannot express.
 
     Attributes:
@@ -82,30 +105,13 @@ class RuleCall:
             raise NoRule(f"its input has shape {value.shape}, which is no image")
         return value.tensor
 
-    def constant(self, i: int) -> NDArray[Any]:
-        """Return an input that must be constant."""
-        found = self.inputs[i] if i < len(self.inputs) else None
-        if not isinstance(found, np.ndarray):
-            raise NoRule(f"its input {i} is {'missing' if found is None else 'computed, and must be constant'}")
-        return found
-
     def numbers(self, i: int) -> list[int]:
         """Return an input that must be a constant row of whole numbers, or one such number."""
         return [int(v) for v in self.constant(i).ravel()]
 
-    def has(self, i: int) -> bool:
-        """Whether there is an input `i`."""
-        return i < len(self.inputs) and self.inputs[i] is not None
-
     def option(self, name: str, default: Any = 0) -> Any:
         """Return the value of an option."""
         return self.options.get(name, default)
-
-    def axis(self, axis: int, rank: int) -> int:
-        """Return an axis, which may count from the end, as a number from 0 to rank - 1."""
-        if not -rank <= axis < rank:
-            raise NoRule(f"axis {axis} of {rank} dimensions")
-        return axis % rank
 
     def activated(self, tensor: Tensor) -> Tensor:
         """Return a tensor after the fused activation, as a layer of its own."""

@@ -8,10 +8,9 @@ they give.
 
 from __future__ import annotations
 
-import difflib
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +19,29 @@ import numpy as np
 from keras import layers
 
 from legodnn.arrays import Shape
-from legodnn.blocks.importing.graph import on_one_line, submodel
+from legodnn.blocks.importing.graph import on_one_line
 from legodnn.blocks.importing.tflite.arithmetic_rules import ARITHMETIC_RULES
 from legodnn.blocks.importing.tflite.call import FileInput, NoRule, RuleCall
 from legodnn.blocks.importing.tflite.constant_folding import of_constants, real_values
 from legodnn.blocks.importing.tflite.dilation import with_dilations
 from legodnn.blocks.importing.tflite.file import ForeignGraph, ForeignOperator, ForeignTensor, read_tflite
+from legodnn.blocks.importing.tflite.graph_maker import GraphMaker, named_place
 from legodnn.blocks.importing.tflite.image_rules import IMAGE_RULES
 from legodnn.blocks.importing.tflite.layout_rules import LAYOUT_RULES
-from legodnn.blocks.importing.tflite.names import unique_names, valid_name
-from legodnn.blocks.importing.tflite.values import GraphValue, as_value, settled, transposed_value
+from legodnn.blocks.importing.tflite.names import valid_name
+from legodnn.blocks.importing.tflite.values import (
+    CHANNELS_FIRST,
+    CHANNELS_LAST,
+    GraphValue,
+    as_value,
+    transposed_value,
+)
 from legodnn.blocks.importing.tflite.weight_rules import WEIGHT_RULES
 from legodnn.errors import ModelError
 
 log = logging.getLogger("legodnn.blocks.importing")
 
 RULES = {**WEIGHT_RULES, **ARITHMETIC_RULES, **IMAGE_RULES, **LAYOUT_RULES}
-_CHANNELS_FIRST, _CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 _CONTROL_FLOW = ("IF", "WHILE", "CALL", "CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE")
 _QUANTISED = ("int8", "uint8", "int16")
 
@@ -71,44 +76,22 @@ class _Importer:
     """The graph of one file as far as it has been made."""
 
     def __init__(self, graph: ForeignGraph, cut_at: Sequence[str], input_shape: Shape | None) -> None:
-        outputs = tuple(self._named(graph, tensor) for tensor in cut_at) or graph.outputs
-        self.graph = graph.part_for(outputs)
-        self.input_shape = input_shape
-        self.values: dict[int, FileInput] = {}
-        self.names: set[str] = set()
-        self.pixel_ranges: dict[str, tuple[float, float]] = {}
-        self.layers: dict[Any, Any] = {}
-        self.dequantised = 0
-
-    @staticmethod
-    def _named(graph: ForeignGraph, name: str) -> int:
-        """Return the index of the computed tensor of a name."""
         made = {graph.tensors[i].name: i for operator in graph.operators for i in operator.outputs}
         made = {**{valid_name(tensor): i for tensor, i in made.items()}, **made}  # layers have valid names
-        if name not in made:
-            near = difflib.get_close_matches(name, made, 3)
-            hint = f"; near to it: {', '.join(near)}" if near else f"; the last is {list(made)[-1]}" if made else ""
-            raise ModelError(f"there is no computed tensor {name!r} to cut at{hint}")
-        return made[name]
+        self.graph = graph.part_for(tuple(named_place(made, tensor) for tensor in cut_at) or graph.outputs)
+        self.maker = GraphMaker(input_shape, len(self.graph.inputs))
+        self.sizes_given = input_shape is not None
+        self.values: dict[int, FileInput] = {}
+        self.pixel_ranges: dict[str, tuple[float, float]] = {}
+        self.dequantised = 0
 
     def model(self, name: str) -> keras.Model:
         """Make the graph."""
         inputs = [self._input(i) for i in self.graph.inputs]
         for operator in self.graph.operators:
             self._add(operator)
-        outputs: list[Any] = []
-        output_names: list[str] = []
-        for i in self.graph.outputs:
-            found = self.values.get(i)
-            if not isinstance(found, GraphValue):
-                raise ModelError(f"output {self.graph.tensors[i].name!r} is not computed from an input")
-            tensor = settled(found, self._free(f"{self.graph.tensors[i].name}_turned")).tensor
-            if any(tensor is other for other in (*inputs, *outputs)):
-                tensor = layers.Identity(name=self._free(f"{self.graph.tensors[i].name}_again"))(tensor)
-            outputs.append(tensor)
-            output_names.append(valid_name(self.graph.tensors[i].name))
-        made = submodel(inputs, outputs, valid_name(name.removesuffix(".tflite")))
-        made.output_names = unique_names(output_names)
+        outputs = [(self.graph.tensors[i].name, self.values.get(i)) for i in self.graph.outputs]
+        made = self.maker.model(name.removesuffix(".tflite"), inputs, outputs)
         made.pixel_ranges = self.pixel_ranges  # what pixels become in inputs of int8, by their names
         if self.dequantised:
             log.warning(
@@ -119,31 +102,21 @@ class _Importer:
             )
         return made
 
-    def _free(self, name: str) -> str:
-        """Return a valid name that no layer has yet."""
-        base = free = valid_name(name)
-        number = 1
-        while free in self.names:
-            number += 1
-            free = f"{base}_{number}"
-        self.names.add(free)
-        return free
-
     def _input(self, i: int) -> Any:
         """Add an input of the file; return the Keras tensor that it is."""
         tensor = self.graph.tensors[i]
         if i in self.values or tensor.data is not None:
             raise ModelError(f"input {tensor.name!r} is constant, or given twice")
-        shape = self._input_shape(tensor)
+        shape = self.maker.fixed_shape(tensor.name, tensor.shape, "224,224,3")
         dtype = tensor.dtype
         if dtype == "string" or not re.fullmatch(r"u?int(8|16|32|64)|float(16|32)|bool", dtype):
             raise ModelError(
                 f"input {tensor.name!r} takes {dtype}; a store's inputs are numbers: begin behind it, by exporting the "
                 "model without what reads it"
             )
-        name = self._free(tensor.name)
+        name = self.maker.free(tensor.name)
         turned = self._only_turned(i, shape)
-        kept = tuple(shape[a] for a in _CHANNELS_LAST) if turned else shape
+        kept = tuple(shape[a] for a in CHANNELS_LAST) if turned else shape
         quantised = dtype in _QUANTISED and len(tensor.scales) == 1
         whole = quantised and dtype == "uint8"
         made = keras.Input(
@@ -159,31 +132,9 @@ class _Importer:
                 self.pixel_ranges[made.name] = (_real(tensor, -128), _real(tensor, 127))
         if turned:
             log.warning("input %s is channels-first in the file, and channels-last here: %s", name, kept)
-            value = transposed_value(value, _CHANNELS_FIRST)
+            value = transposed_value(value, CHANNELS_FIRST)
         self.values[i] = value
         return made
-
-    def _input_shape(self, tensor: ForeignTensor) -> Shape:
-        shape: tuple[int | None, ...] = tensor.shape
-        if self.input_shape is not None and len(self.graph.inputs) == 1:
-            given = (1, *self.input_shape)
-            if len(given) != len(shape) or any(d not in (None, g) for d, g in zip(shape[1:], given[1:], strict=True)):
-                raise ModelError(
-                    f"input {tensor.name!r} has shape {shape}, which {self.input_shape} does not fit; give one "
-                    "with its fixed sizes, without the first"
-                )
-            shape = given
-        elif self.input_shape is not None:
-            raise ModelError("an input shape is given, and it has several inputs; leave the shape out")
-        if not shape or shape[0] not in (1, None):
-            raise ModelError(f"input {tensor.name!r} has shape {shape}; its first size must be 1, the number of images")
-        known = [1, *(d for d in shape[1:] if d is not None)]
-        if len(known) < len(shape):
-            raise ModelError(
-                f"input {tensor.name!r} has shape {shape}, which fixes not all sizes: give them with --input-shape "
-                "(input_shape in a recipe), such as 224,224,3"
-            )
-        return tuple(known)
 
     def _only_turned(self, i: int, shape: Shape) -> bool:
         """Whether the file makes channels-first images channels-last before it tells their dimensions apart."""
@@ -201,7 +152,7 @@ class _Importer:
         return True
 
     def _turns(self, operator: ForeignOperator) -> bool:
-        return operator.kind == "TRANSPOSE" and self._order(operator) == _CHANNELS_LAST
+        return operator.kind == "TRANSPOSE" and self._order(operator) == CHANNELS_LAST
 
     def _keeps(self, operator: ForeignOperator) -> bool:
         """Whether an operator treats every value of its only computed input alike, such as less a constant mean."""
@@ -236,7 +187,7 @@ class _Importer:
             fits = len(shape) == len(tensor.shape) and all(
                 f in (None, d) for d, f in zip(shape, tensor.shape, strict=True)
             )
-            if not fits and self.input_shape is None:
+            if not fits and not self.sizes_given:
                 raise self._refused(operator, tensor, f"it gives {shape}, and the file says {tensor.shape}")
             self.values[i] = result
 
@@ -263,10 +214,10 @@ class _Importer:
         constant = len(inputs) > 0 and not any(isinstance(x, GraphValue) for x in inputs)
         call = RuleCall(
             kind=kind,
-            name=valid_name(outputs[0].name) if constant else self._free(outputs[0].name),
+            name=valid_name(outputs[0].name) if constant else self.maker.free(outputs[0].name),
             inputs=inputs,
             options=options,
-            layer_of=self._layer_of,
+            layer_of=self.maker.layer_of,
             key=self._key(operator),
             count=len(outputs),
             dtype=outputs[0].dtype,
@@ -277,11 +228,6 @@ class _Importer:
             raise NoRule("there is no rule for it")
         results = RULES[kind](call)
         return results if isinstance(results, list) else [results]
-
-    def _layer_of(self, key: Any, make: Callable[[], Any]) -> Any:
-        if key not in self.layers:
-            self.layers[key] = make()
-        return self.layers[key]
 
     def _key(self, operator: ForeignOperator) -> Any:
         """Return what operators have in common that can be one layer: kind, options, constants, channels."""
@@ -296,7 +242,7 @@ class _Importer:
         if operator.kind in _CONTROL_FLOW:
             reason = "it is control flow or keeps state, which blocks cannot have (recurrent layers: unroll=True)"
         before = [self.graph.tensors[i].name for i in operator.inputs if isinstance(self.values.get(i), GraphValue)]
-        help_ = f"; --cut-at {before[0]} ends the model before it" if before and self.names else ""
+        help_ = f"; --cut-at {before[0]} ends the model before it" if before and self.maker.names else ""
         return ModelError(f"operator {operator.number} ({operator.kind}), which gives {output.name!r}: {reason}{help_}")
 
 

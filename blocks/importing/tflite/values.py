@@ -23,6 +23,9 @@ from numpy.typing import NDArray
 from legodnn.arrays import Shape
 from legodnn.blocks.importing.graph import Tensor
 
+# Orders in which the dimensions of an image are taken to bring its channels to the front, or to the end.
+CHANNELS_FIRST, CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
+
 
 @dataclass(frozen=True, eq=False)
 class GraphValue:

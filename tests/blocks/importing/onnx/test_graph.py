@@ -1,6 +1,7 @@
 """ONNX files become graphs with channels last that can be cut and pruned like any other.
 
-Covers also: blocks.importing.onnx.file, blocks.importing.onnx.gelu.
+Covers also: blocks.importing.onnx.constants, blocks.importing.onnx.file, blocks.importing.onnx.gelu,
+blocks.importing.tflite.graph_maker.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def test_a_network_has_its_channels_last_and_can_be_pruned(net: Path) -> None:
 def test_a_model_ends_where_it_is_told_to(net: Path) -> None:
     model = load_onnx(net, ("f", "n"))
     assert [tuple(t.shape) for t in model.outputs] == [(None, 6, 6, 16), (None, 8)]
-    with pytest.raises(ModelError, match="there is no computed value 'ff' to cut at; near to it: f"):
+    with pytest.raises(ModelError, match="there is no computed tensor 'ff' to cut at; near to it: f"):
         load_onnx(net, ("ff",))
 
 

@@ -7,12 +7,14 @@ A service of two models, governed, as a process of its own, gets inferences at r
 a core busy for a tenth of the time for each model. Meanwhile come a new budget every second, malformed and oversized
 requests, connections that send a byte every half second, clients that go away, and clients that watch its events. In
 turn, the bare runtime gets inferences at the same times under the same budgets: a line and a thread for each model, no
-HTTP. Its latencies hold what queueing takes, so the ratio of both 99th percentiles is what the service adds. `quiet` is
-the same without nuisance. At last the service is reloaded again and again under load.
+HTTP. Its latencies hold what queueing takes, so the ratio of both 99th percentiles is what the service adds. Then come
+rounds without nuisance and budgets, in turn of the service, the bare runtime and the least service that can be
+(`support/least_service.py`: asyncio and these threads, no framework and no checks), which tells how much of it any
+service by asyncio adds. At last the service is reloaded again and again under load.
 
 A leak is what memory, threads and file descriptors gained in the second half of the rounds, each time when nobody asks:
 pools of threads have their size by then. Memory is what was allocated: mapped weights come and go with the budget.
-The full run takes 14 minutes.
+The full run takes 21 minutes.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +40,8 @@ from legodnn.runtime.runtime import Runtime
 from legodnn.store import Store
 from legodnn.workload import Budget
 from promises import profiled
-from support import untrained
-from support.http_load import Answers, Arrivals, arrivals, load
+from support import least_service, untrained
+from support.http_load import Answers, Arrivals, arrivals, load, put
 from support.limits import least
 from support.originals import image
 from support.report import Bars, Figures, bar, run, spread_ms
@@ -55,9 +58,9 @@ def limits(runtime: Runtime, count: int) -> list[int]:
 
 
 def bare(
-    runtime: Runtime, due: Arrivals, images: Mapping[str, AnyArray], budgets: Sequence[int]
+    runtime: Runtime, due: Arrivals, images: Mapping[str, AnyArray], budgets: Sequence[Budget]
 ) -> dict[str, list[float]]:
-    """Return the latencies, in seconds from when they were due, of inferences by the runtime alone."""
+    """Return the latencies, in seconds from when they were due, of the runtime alone, whose budget changes."""
     seconds: dict[str, list[float]] = defaultdict(list)
     lines = {name: ThreadPoolExecutor(1) for name in due}
     ended, start = threading.Event(), time.monotonic()
@@ -67,8 +70,7 @@ def bare(
         seconds[name].append(time.monotonic() - start - at)
 
     def change() -> None:
-        for limit in budgets:
-            runtime.budget = Budget(memory_bytes=limit)
+        for runtime.budget in budgets:  # one a second
             if ended.wait(1.0):
                 return
 
@@ -95,18 +97,14 @@ def held(process: psutil.Process) -> Figures:
     }
 
 
-def serving(workload: Path, log: Path) -> tuple[subprocess.Popen[bytes], int]:
-    """Start the service and return it with its port, once it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    command = [sys.executable, "-m", "legodnn", "serve", str(workload), "--port", str(port), "--max-body", MOST_BODY]
+def serving(command: Sequence[str], port: int, log: Path) -> subprocess.Popen[bytes]:
+    """Start a service by a command of Python's, and return it once something answers at its port."""
     with log.open("w") as out:
-        process = subprocess.Popen([*command, "--json"], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        process = subprocess.Popen([sys.executable, *command], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
     for _ in range(600):
         with socket.socket() as trying:
             if trying.connect_ex(("127.0.0.1", port)) == 0:
-                return process, port
+                return process
         if process.poll() is not None:
             break
         time.sleep(0.1)
@@ -114,30 +112,58 @@ def serving(workload: Path, log: Path) -> tuple[subprocess.Popen[bytes], int]:
     raise RuntimeError(f"the service did not start: {log.read_text()}")
 
 
+@contextmanager
+def least_serving(workload: Path, log: Path) -> Iterator[int]:
+    """Run the least service for a while, at the port that is yielded."""
+    port = free_port()
+    process = serving([least_service.__file__, str(workload), str(port)], port, log)
+    try:
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    """Return a port that nothing listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     """Load the service and the runtime in turns, then reload the service under load."""
-    seconds, rounds, reloads = (5.0, 2, 2) if args.quick else (60.0, 5, 10)
+    seconds, rounds, quiet_rounds, reloads = (5.0, 2, 1, 2) if args.quick else (60.0, 5, 3, 10)
     stores: dict[str, Store] = {name: untrained.build(name, args.stores / name) for name in MODELS}
     profiled(stores, args.quick)
     workload = args.stores / "workload.toml"
     workload.write_text("".join(f'[[models]]\nname = "{n}"\nstore = "{s.path.resolve()}"\n' for n, s in stores.items()))
     arrays = {name: next(iter(image(store).values())) for name, store in stores.items()}
     raw = {name: array.tobytes() for name, array in arrays.items()}
-    alone: dict[str, list[float]] = defaultdict(list)
-    served = {kind: Answers() for kind in ("loaded", "quiet", "reloaded")}
-    process, port = serving(workload, args.stores / "serve.log")
+    alone: dict[str, dict[str, list[float]]] = {kind: defaultdict(list) for kind in ("bare", "bare, quiet")}
+    served = {kind: Answers() for kind in ("loaded", "quiet", "least, quiet", "reloaded")}
+    port = free_port()
+    command = ["-m", "legodnn", "serve", str(workload), "--port", str(port), "--max-body", MOST_BODY, "--json"]
+    process = serving(command, port, args.stores / "serve.log")
     service, before = psutil.Process(process.pid), list[Figures]()
     try:
         with Runtime.open([workload]) as runtime:
             rates, budgets = rates_hz(runtime, arrays), limits(runtime, int(seconds) + 1)
+            changing = [Budget(memory_bytes=limit) for limit in budgets]
             for number in range(rounds):
                 due = arrivals(rates, seconds, number)
                 add(served["loaded"], load(port, due, raw, budgets, seconds))
-                for name, values in bare(runtime, due, arrays, budgets).items():
-                    alone[name] += values
+                for name, values in bare(runtime, due, arrays, changing).items():
+                    alone["bare"][name] += values
                 before.append(held(service))  # after the connections that idled were closed
-            due = arrivals(rates, seconds, rounds)
-            add(served["quiet"], load(port, due, raw, budgets, seconds, nuisance=False))
+            put(port, "/v1/budget", b"{}")
+            for number in range(quiet_rounds):
+                due = arrivals(rates, seconds, rounds + number)
+                add(served["quiet"], load(port, due, raw, [], seconds, nuisance=False))
+                for name, values in bare(runtime, due, arrays, [Budget()]).items():
+                    alone["bare, quiet"][name] += values
+                with least_serving(workload, args.stores / "least.log") as at:
+                    add(served["least, quiet"], load(at, due, raw, [], seconds, nuisance=False))
         for number in range(reloads):
             threading.Timer(0.5, process.send_signal, [signal.SIGHUP]).start()
             due = arrivals(rates, seconds / 6, number)
@@ -152,13 +178,14 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     figures = {
         "requests a second": rates,
         "seconds of load": rounds * seconds,
-        "bare": {name: spread_ms(values) for name, values in alone.items()},
+        "seconds without nuisance": quiet_rounds * seconds,
+        **{kind: {name: spread_ms(values) for name, values in each.items()} for kind, each in alone.items()},
         **{kind: shown(answers) for kind, answers in served.items()},
         "held after each round, and after the reloads": before,
         "reloads": reloads,
         "ended": {"status": status, "seconds": ended_s},
     }
-    return figures, bars(served, alone, before)
+    return figures, bars(served, alone["bare"], before)
 
 
 def rates_hz(runtime: Runtime, images: Mapping[str, AnyArray]) -> dict[str, float]:

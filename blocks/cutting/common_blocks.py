@@ -20,11 +20,13 @@ The rule gives the blocks of the LegoDNN paper (Han et al., MobiCom 2021): 5 in 
    model's end. It is a block of its own if hidden layers in it have channels that can be removed and it holds
    `min_share` of the model's parameters, as VGG16's dense layers hold 89 % of them. Otherwise it is fixed.
 5. A segment without removable channels joins the segment before or after it if that makes channels removable that
-   neither had alone. Otherwise it is fixed, such as a stem of one convolution whose channels a residual carries on.
+   neither had alone. Otherwise it is fixed, such as a classifier of one layer.
 6. While there are more than `max_blocks` blocks, the two neighbours with the fewest multiply-accumulates become one. A
    block before the end that holds less than `min_share` of the model's multiply-accumulates joins its smaller
    neighbour. Where no two blocks are neighbours, the smallest block becomes fixed instead. Unless the number is given,
    it depends on the model's size: a block takes a device some 30 KB of its own, which is much for a small model.
+7. A fixed segment before a block joins it, unless it is large (`is_large`): such as a stem of one convolution, whose
+   channels a residual carries on. By itself it would stay in float32, and write its large feature maps so.
 """
 
 from __future__ import annotations
@@ -42,6 +44,9 @@ from legodnn.errors import ModelError
 _PADDING = ("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D", "Pad")
 _MOST_BLOCKS, _FEW_BLOCKS = 16, 3
 _NUMBERS_IN_A_BLOCK = 120_000  # as int8, four times what a block takes by being one
+# A fixed segment is large from this share of the model's parameters or multiply-accumulates on, if it has so many: less
+# than 100 kB, or some microseconds, is not worth a choice of precisions.
+_LARGE, _LEAST = 0.05, (25_000, 1_000_000)
 _REASONS = 6  # how many layers, at most, the error for a model without a block lists
 
 
@@ -84,13 +89,25 @@ def draft_segments(division: Division, max_blocks: int | None, min_share: float)
     total = sum(d.macs for d in drafts)
     largest = max((d for d in drafts if d.block), key=lambda d: d.macs, default=None)
     most = worthwhile_blocks(division) if max_blocks is None else max_blocks
-    drafts = _join_fixed(_limit(drafts, most, min_share * total))
+    drafts = _join_small(_join_fixed(_limit(drafts, most, min_share * total)), division)
     if not any(d.block for d in drafts):
         share = f" and that holds {min_share:g} of its multiply-accumulates" if min_share else ""
         why = _why_fixed(division) if largest is None else _too_small(largest, total)
         name = division.model.name
         raise ModelError(f"model {name!r} has no block whose inner channels could be removed{share}: {why}")
     return drafts
+
+
+def is_large(params: int, macs: int, whole: tuple[int, int]) -> bool:
+    """Return whether a part of a model is worth a choice of precisions although it keeps its channels.
+
+    Args:
+        params: its parameters.
+        macs: its multiply-accumulates.
+        whole: those of the model.
+    """
+    least_params, least_macs = (max(least, _LARGE * of) for least, of in zip(_LEAST, whole, strict=True))
+    return params >= least_params or macs >= least_macs
 
 
 def worthwhile_blocks(division: Division) -> int:
@@ -212,3 +229,20 @@ def _join_fixed(drafts: Sequence[Draft]) -> list[Draft]:
         else:
             joined.append(d)
     return joined
+
+
+def _join_small(drafts: Sequence[Draft], division: Division) -> list[Draft]:
+    """Apply rule 7: make small fixed segments a part of the blocks behind them."""
+    whole, joined = (division.model.count_params(), macs(division.model)), list[Draft]()
+    for d in drafts:
+        before = joined[-1] if joined else None
+        if before and d.block and not before.block and not _is_large(before, division, whole):
+            joined[-1] = replace(d, calls=before.calls + d.calls)
+        else:
+            joined.append(d)
+    return joined
+
+
+def _is_large(draft: Draft, division: Division, whole: tuple[int, int]) -> bool:
+    part = division.submodel(draft.calls)
+    return is_large(part.count_params(), macs(part), whole)

@@ -118,9 +118,9 @@ def extract(model: keras.Model, max_blocks: int | None = None, min_share: float 
             >>> from legodnn.blocks.zoo import resnet18
             >>> pieces = extract(resnet18(width=0.5))
             >>> [piece.name for piece in pieces]
-            ['stem', 'block1', 'block2', 'block3', 'block4', 'block5', 'block6', 'block7', 'block8', 'head']
+            ['block1', 'block2', 'block3', 'block4', 'block5', 'block6', 'block7', 'block8', 'head']
             >>> pieces[1].inputs, pieces[1].outputs
-            (('stem',), ('block1',))
+            (('block1',), ('block2',))
     """
     if max_blocks is not None and max_blocks < 1:
         raise ModelError(f"max_blocks must be at least 1, got {max_blocks}")

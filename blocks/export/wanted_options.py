@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from legodnn.blocks.cutting.common_blocks import is_large
 from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.importing.graph import macs
 from legodnn.manifest import Precision
 from legodnn.recipe import Recipe
-
-# A fixed segment is exported in every precision from this share of the model's parameters or multiply-accumulates on,
-# if it has so many: less than 100 kB, or some microseconds, is not worth a choice.
-_LARGE, _LEAST = 0.05, (25_000, 1_000_000)
 
 
 def option_name(sparsity: float, precision: Precision) -> str:
@@ -30,12 +27,12 @@ def wanted_options(recipe: Recipe, pieces: Sequence[Piece]) -> dict[str, list[tu
     is exported in every precision all the same; for a small one that would not be worth a choice.
     """
     sizes = [(p.model.count_params(), macs(p.model)) for p in pieces]
-    params, work = (max(least, _LARGE * sum(of)) for least, of in zip(_LEAST, zip(*sizes, strict=True), strict=True))
+    whole = sum(params for params, _ in sizes), sum(work for _, work in sizes)
     found = {}
-    for piece, (own_params, own_work) in zip(pieces, sizes, strict=True):
-        block, large = piece.kind == "block", own_params >= params or own_work >= work
+    for piece, size in zip(pieces, sizes, strict=True):
+        block = piece.kind == "block"
         sparsities = (0.0, *recipe.sparsities) if block else (0.0,)
-        precisions = recipe.precisions if block or large else recipe.precisions[:1]
+        precisions = recipe.precisions if block or is_large(*size, whole) else recipe.precisions[:1]
         found[piece.name] = [(sparsity, precision) for precision in precisions for sparsity in sparsities]
     return found
 

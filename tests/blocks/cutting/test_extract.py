@@ -70,24 +70,25 @@ def test_vgg16_has_the_papers_5_blocks_its_stages() -> None:
 
 def test_resnet18_has_the_papers_8_blocks_its_residual_blocks() -> None:
     pieces = extract(zoo.resnet18(0.5))
-    assert kinds(pieces) == ["stem:fixed", *blocks(8), "head:fixed"]
+    assert kinds(pieces) == [*blocks(8), "head:fixed"]
     names = [f"layer{stage}_{i}" for stage in (1, 2, 3, 4) for i in (1, 2)]
-    for name, piece in zip(names, pieces[1:-1], strict=True):
-        assert all(call.startswith(name) for call in piece.calls)
+    for name, piece in zip(names, pieces[:-1], strict=True):
+        assert all(call.startswith((name, "stem")) for call in piece.calls)
+    assert [p.name for p in pieces if any(call.startswith("stem") for call in p.calls)] == ["block1"]
 
 
 def test_a_small_model_is_cut_into_few_blocks_unless_more_are_asked_for() -> None:
     model = zoo.resnet20()  # 273,000 parameters; 32x32 images of 16 channels go into its widest layers, and come out
-    assert kinds(extract(model)) == ["stem:fixed", *blocks(3), "head:fixed"]
-    assert kinds(extract(model, max_blocks=16)) == ["stem:fixed", *blocks(9), "head:fixed"]
+    assert kinds(extract(model)) == [*blocks(3), "head:fixed"]
+    assert kinds(extract(model, max_blocks=16)) == [*blocks(9), "head:fixed"]
 
 
 def test_a_model_of_large_images_is_worth_more_blocks() -> None:
     found = [extract(zoo.resnet20(input_shape=(side, side, 3))) for side in (32, 64, 128)]
-    assert [len(pieces) - 2 for pieces in found] == [3, 4, 9]
+    assert [len(pieces) - 1 for pieces in found] == [3, 4, 9]
 
 
-def test_a_stem_for_large_images_is_one_fixed_piece() -> None:
+def test_a_large_stem_is_one_fixed_piece() -> None:
     pieces = extract(zoo.resnet18(0.1, (128, 128, 3)), max_blocks=16)
     assert kinds(pieces) == ["stem:fixed", *blocks(8), "head:fixed"]
     assert pieces[0].calls[-1] == "stem_pool"
@@ -95,8 +96,8 @@ def test_a_stem_for_large_images_is_one_fixed_piece() -> None:
 
 def test_the_27_blocks_of_resnet56_are_joined_down_to_the_limit() -> None:
     model = zoo.resnet56(0.25)
-    assert kinds(extract(model, max_blocks=16)) == ["stem:fixed", *blocks(16), "head:fixed"]
-    assert kinds(extract(model, max_blocks=27)) == ["stem:fixed", *blocks(27), "head:fixed"]
+    assert kinds(extract(model, max_blocks=16)) == [*blocks(16), "head:fixed"]
+    assert kinds(extract(model, max_blocks=27)) == [*blocks(27), "head:fixed"]
 
 
 @pytest.mark.parametrize("make", [zoo.vgg16, zoo.resnet18, zoo.resnet20, zoo.resnet56])

@@ -15,9 +15,8 @@ from tests.data.large_head import build_large_head, residual
 @pytest.mark.parametrize(("classes", "head"), [(10, ["float32"]), (1600, ["float32", "float16", "int8"])])
 def test_a_large_head_is_wanted_in_every_precision(classes: int, head: list[str]) -> None:
     pieces = extract(residual(classes))
-    assert [(p.name, p.kind) for p in pieces] == [("stem", "fixed"), ("block1", "block"), ("head", "fixed")]
+    assert [(p.name, p.kind) for p in pieces] == [("block1", "block"), ("head", "fixed")]
     wanted = wanted_options(Recipe(name="m", model="m", data="digits", sparsities=(0.5,)), pieces)
-    assert wanted["stem"] == [(0.0, "float32")]
     assert wanted["head"] == [(0.0, precision) for precision in head]
     assert len(wanted["block1"]) == 6
 
@@ -25,7 +24,6 @@ def test_a_large_head_is_wanted_in_every_precision(classes: int, head: list[str]
 def test_a_large_head_is_built_in_every_precision(tmp_path: Path) -> None:
     manifest = build_large_head(tmp_path, ("float32", "int8")).manifest
     assert [(s.name, s.kind, [o.name for o in s.options]) for s in manifest.segments] == [
-        ("stem", "fixed", ["s0"]),
         ("block1", "block", ["s0", "s0.5", "s0-int8", "s0.5-int8"]),
         ("head", "block", ["s0", "s0-int8"]),
     ]

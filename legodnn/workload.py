@@ -10,6 +10,7 @@ worth, and how often it is called. It is written as TOML:
     [[models]]
     name = "faces"
     store = "stores/faces"      # relative to this file
+    profile = "faces.json"      # likewise; left out where it is beside the store: stores/faces.profile.json
     weight = 2.0
     rate_hz = 15
     latency_ms = 8.0

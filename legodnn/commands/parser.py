@@ -117,7 +117,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
         """Refuse empty names of places: `Path("")` is the current folder, which no unset variable of a shell means."""
-        named = action.type is Path or action.metavar in ("FILE", "FOLDER", "PATH")
+        named = action.type is Path or action.metavar in ("FILE", "FOLDER", "PATH", "[NAME=]PATH")
         place = named or not (action.option_strings or action.nargs == argparse.PARSER)
         if place and not arg_string:
             raise argparse.ArgumentError(action, "it is empty; name a file or a folder")

@@ -124,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
     from legodnn.profiler.meters import open_meter
 
     effort = _effort(args)
-    meter = open_meter(args.energy) if args.energy else None
+    meter = open_meter(args.energy) if args.energy is not None else None
     if args.plot:
         check_plot(Path(args.plot), "--plot")
         check_writable(Path(args.plot), "--plot")
@@ -152,15 +152,20 @@ def run(args: argparse.Namespace) -> int:
         draw_profile(stores[0], profiles[0], Path(args.plot))
         log.info("drew %s", args.plot)
     if not args.json:
-        say(_next_step(stores, profiles))
+        say(_next_step(stores, profiles, paths))
     return 0
 
 
-def _next_step(stores: Sequence[Store], profiles: Sequence[Profile]) -> str:
+def _next_step(stores: Sequence[Store], profiles: Sequence[Profile], files: Sequence[Path]) -> str:
     """Return what to do after profiling: to plan, unless the measurements contradict themselves."""
     paths = shlex.join(str(store.path) for store in stores)
     off = max((v.median_error for profile in profiles for v in profile.validation), default=0.0)
     if off <= _BAD_PREDICTIONS:
+        if any(file != default_path(store.path) for store, file in zip(stores, files, strict=True)):
+            return (
+                f"next: a workload file that names {files[0]} as the `profile` of this store, which it is not beside; "
+                "then legodnn plan WORKLOAD.toml"
+            )
         return f"next: legodnn plan {paths}"
     return (
         f"half of the plans that were tried took {off:.0%} more or less than predicted: something else kept the device "

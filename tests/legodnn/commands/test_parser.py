@@ -58,6 +58,7 @@ def test_a_flag_of_one_value_is_given_once(capsys: pytest.CaptureFixture[str]) -
         ["pack", "", "--out", "x"],
         ["pack", "a.tflite", "--out", ""],
         ["plan", "a", "--output", ""],
+        ["run", "a", "--input", ""],
     ],
 )
 def test_an_empty_path_is_not_the_current_folder(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

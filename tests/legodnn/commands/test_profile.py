@@ -21,6 +21,7 @@ from legodnn.manifest import MANIFEST
 from legodnn.profile import Contention, Profile, Validation, default_path
 from legodnn.store import Store
 from legodnn.tail import Condition, Tail
+from legodnn.workload import load_workload
 
 
 def run(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -51,7 +52,7 @@ def test_a_command_to_copy_quotes_the_store(
     tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = Store(shutil.copytree(tiny_store.path, tmp_path / "my store"))
-    assert _next_step([store], []) == f"next: legodnn plan '{store.path}'"
+    assert _next_step([store], [], [default_path(store.path)]) == f"next: legodnn plan '{store.path}'"
     show_made(store, as_json=False)
     wanted = f"wrote {store.path}\nnext, on the device: legodnn profile '{store.path}'\n"
     assert capsys.readouterr().out.endswith(wanted)
@@ -83,11 +84,28 @@ def test_the_next_step_after_measurements_that_contradict_themselves_is_to_measu
 
     def after(error: float) -> str:
         found = Validation(threads=1, plans=20, median_error=error, p95_error=2 * error)
-        return _next_step([tiny_store], [profile.model_copy(update={"validation": (found,)})])
+        measured = profile.model_copy(update={"validation": (found,)})
+        return _next_step([tiny_store], [measured], [default_path(tiny_store.path)])
 
     assert after(0.05) == f"next: legodnn plan {tiny_store.path}"
     assert "half of the plans that were tried took 44% more or less than predicted" in after(0.44)
     assert f"next: legodnn profile {tiny_store.path} once more" in after(0.44)
+
+
+def test_the_next_step_names_a_profile_that_is_not_beside_its_store(tiny_store: Store, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "faces.json"
+    profile = shutil.copy(default_path(tiny_store.path), elsewhere)
+    said = _next_step([tiny_store], [Profile.load(profile)], [elsewhere])
+    assert said.startswith(f"next: a workload file that names {elsewhere} as the `profile`")
+    (tmp_path / "workload.toml").write_text(
+        f"[[models]]\nname = 'a'\nstore = '{tiny_store.path}'\nprofile = 'faces.json'"
+    )
+    assert load_workload([tmp_path / "workload.toml"]).models[0].profile_path == elsewhere
+
+
+def test_a_meter_without_a_name_is_refused(store_copy: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    status, _, err = run(capfd, "profile", store_copy, *SHORT, "--energy", "")
+    assert (status, err.startswith("legodnn: no meter ''; there are rapl")) == (1, True)
 
 
 def test_json_is_the_profile_and_nothing_else(

@@ -2,7 +2,8 @@
 
     x = legodnn.images.load("cat.jpg", runtime.stores["faces"].manifest.inputs[0])
 
-1. The file is decoded; of several pictures in it, the first one is.
+1. The file is decoded; of several pictures in it, the first one is. A large JPEG file is decoded at less than its size,
+   but at twice that of the model's input or more (`image_files.decode_smaller`).
 2. The picture is turned as its EXIF orientation says.
 3. It gets 8 bits, the upper 8 of 16, and the model's channels: gray, RGB or RGBA. Transparency is dropped where the
    model takes none.
@@ -29,7 +30,15 @@ from numpy.typing import NDArray
 
 from legodnn.arrays import is_masked
 from legodnn.errors import InputError, LegoError
-from legodnn.image_files import FORMATS, ORIENTATION, UPRIGHT, check_pillow, opened_image, pixels_problem
+from legodnn.image_files import (
+    FORMATS,
+    ORIENTATION,
+    UPRIGHT,
+    check_pillow,
+    decode_smaller,
+    opened_image,
+    pixels_problem,
+)
 from legodnn.placement import cut_away, inside
 from legodnn.progress import Progress, no_progress
 from legodnn.shared_scope import WITHOUT_WARNINGS
@@ -216,6 +225,8 @@ def _read(picture: Any, frame: Frame, error: type[LegoError]) -> NDArray[np.uint
         with Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture, formats=FORMATS) as image:
             if problem := pixels_problem(image, size):
                 raise ValueError(problem)
+            if box is None:  # whose places are told in pixels of the whole picture
+                decode_smaller(image, frame.shape)
             if (upright := _upright(image)) is not image:
                 image.close()  # its pixels are in the other one
             return _fit(_cut(upright, box) if box else upright, frame)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from legodnn.errors import TooLargeError
@@ -30,12 +30,13 @@ class PictureRoom:
         self._next, self._left = asyncio.Lock(), asyncio.Event()
 
     @asynccontextmanager
-    async def held_for(self, content_type: str, body: bytes) -> AsyncIterator[None]:
+    async def held_for(self, content_type: str, body: bytes, shape: Sequence[int]) -> AsyncIterator[None]:
         """Wait for the room that the picture in a body needs, and keep it; for other content types nothing is done.
 
         Args:
             content_type: the media type of the body.
             body: the request's body.
+            shape: the shape of the model's input.
 
         Raises:
             TooLargeError: the picture needs more than all room.
@@ -44,7 +45,7 @@ class PictureRoom:
         if not content_type.strip().lower().startswith("image/"):
             yield
             return
-        needed = await asyncio.to_thread(decoding_bytes, body)
+        needed = await asyncio.to_thread(decoding_bytes, body, shape)
         if needed > self._room:
             raise TooLargeError(
                 f"decoding this picture takes up to {size(needed)}, more than the {size(self._room)} that there is for "

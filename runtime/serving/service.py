@@ -131,10 +131,11 @@ class _Service:
 
     async def infer(self, request: Request) -> Response:
         body, kind = await request.body(), request.headers.get("content-type", "")
+        store = self.stores[request.path_params["name"]]
         quick = len(body) <= _QUICK_BYTES and kind in (bodies.RAW, bodies.NPY)
         query = bodies.query_of(request.query_params.multi_items())
-        async with self.pictures.held_for(kind, body):
-            inputs = await _done(quick, bodies.inputs_of, self.stores[request.path_params["name"]], kind, query, body)
+        async with self.pictures.held_for(kind, body, store.manifest.inputs[0].shape):
+            inputs = await _done(quick, bodies.inputs_of, store, kind, query, body)
         answer = await self._inferred(request, inputs)
         accepted, quick = request.headers.get("accept", ""), _is_quick(answer.outputs)
         content, media_type = await _done(quick, bodies.outputs_body, answer.outputs, accepted)
@@ -180,9 +181,8 @@ class _Service:
         if request.method == "PUT":
             await asyncio.to_thread(self._set_budget, await request.body())
         asked = self.governor.demand.budget if self.governor is not None else self.runtime.budget
-        return JSONResponse(
-            {"asked": asked.model_dump(mode="json"), "running": self.runtime.budget.model_dump(mode="json")}
-        )
+        running = self.runtime.budget
+        return JSONResponse({"asked": asked.model_dump(mode="json"), "running": running.model_dump(mode="json")})
 
     def _set_budget(self, body: bytes) -> None:
         budget = Budget(**bodies.json_object(body))

@@ -26,6 +26,12 @@ def picture(side: int, mode: str = "RGB") -> bytes:
     return content.getvalue()
 
 
+def photo(width: int, height: int, **settings: object) -> bytes:
+    content = io.BytesIO()
+    Image.new("RGB", (width, height)).save(content, "JPEG", **settings)
+    return content.getvalue()
+
+
 @pytest.fixture(scope="module")
 def client(runtime: Runtime) -> Iterator[Client]:
     with served(runtime, ServiceSettings(governed=False, most_body_bytes=100_000)) as found:
@@ -51,9 +57,19 @@ def test_what_is_no_picture_is_refused_as_before(client: Client) -> None:
         assert (answer.status, says in answer.json["error"]) == (400, True)
 
 
+def test_a_photo_of_48_megapixels_has_room_by_default() -> None:
+    async def held(body: bytes) -> None:
+        async with PictureRoom(ServiceSettings().most_body_bytes).held_for("image/jpeg", body, (224, 224, 3)):
+            pass
+
+    asyncio.run(held(photo(8064, 6048)))
+    with pytest.raises(TooLargeError, match=r"takes up to 30\d MB"):  # held as a whole, in 6 bytes for each pixel
+        asyncio.run(held(photo(8064, 6048, progressive=True)))
+
+
 def test_pictures_that_do_not_fit_at_a_time_wait_for_one_another() -> None:
     async def decode(room: PictureRoom, name: str, body: bytes, kind: str = "image/png") -> None:
-        async with room.held_for(kind, body):
+        async with room.held_for(kind, body, (8, 8, 3)):
             inside.append(name)
             most.append(len(inside))
             await asyncio.sleep(0.02)

@@ -41,6 +41,8 @@ class Runtime:
         on_inference: called after each inference, in its thread, with what the model ran and its milliseconds; or None.
             Set it before a governor starts, which puts itself here and goes on calling it.
         base_memory_bytes: what the process held before the models were opened.
+        own_budget: the application's own budget where the running plan's is what a governor made of it; else None. A
+            governor sets it, for those that are made later.
 
     Example:
 
@@ -90,6 +92,7 @@ class Runtime:
         self.base_memory_bytes: int = process_memory_bytes()
         self._changing = threading.RLock()
         self._plan: Plan | None = None
+        self.own_budget: Budget | None = None
         self._slowdown: Mapping[str, float] = {}
         self._tail: Mapping[str, float] = {}
         self.on_inference: Callable[[ModelPlan, float], None] | None = None
@@ -247,7 +250,7 @@ class Runtime:
                 model.change(change.after, plan[change.model], change.beside)
             for name, model in self._models.items():
                 model.claim(plan[name])
-            self._plan = plan
+            self._plan, self.own_budget = plan, None
             put_back.pop_all()
         end = time.perf_counter()
         self.last_switch = Switch({c.model: c.new for c in changes}, (planned - start) * 1e3, (end - planned) * 1e3)

@@ -50,6 +50,7 @@ class Governed(Protocol):
 
     scheduler: Scheduler
     on_inference: Callable[[ModelPlan, float], None] | None
+    own_budget: Budget | None
 
     @property
     def plan(self) -> Plan:
@@ -94,8 +95,8 @@ class Governor:
         """Make a governor, which starts with `start` or as a context manager.
 
         Args:
-            runtime: the runtime to govern. Its present budget is the widest that it will have, until
-                `set_budget` sets another one.
+            runtime: the runtime to govern. Its present budget, or the one that a governor before made it of, is the
+                widest that it will have, until `set_budget` sets another one.
             policy: how to decide; the default `Policy` if None.
             monitor: reads the device; a `Monitor` of this device if None.
             metrics: metrics to keep up to date; none if None.
@@ -113,21 +114,19 @@ class Governor:
         self._life = Lifetime("this governor")
         self.runtime = runtime
         self.policy: Policy = Policy() if policy is None else policy
-        self.demand: Demand = demand_of(runtime.scheduler, runtime.plan.budget)
-        self._monitor = monitor or Monitor()
-        self._metrics = metrics
-        self._interval_s = interval_s
+        left = runtime.own_budget  # by another governor, whose last decision runs still
+        self.demand: Demand = demand_of(runtime.scheduler, runtime.plan.budget if left is None else left)
+        self._monitor, self._metrics, self._interval_s = monitor or Monitor(), metrics, interval_s
         self._slowdowns = SlowdownTracker(runtime.scheduler.tables)
         self._tails = TailTracker(runtime.scheduler.tables)
         self._state = State()
         self.on_decision: Callable[[dict[str, Any]], None] | None = None
         self._told_before: Callable[[ModelPlan, float], None] | None = None
-        self._retry_s = math.inf
+        self._retry_s = math.inf if left is None else -math.inf
         # Other threads write here: it has all keys from the start, since it is walked meanwhile.
         self._stalled_ms = dict.fromkeys((table.name for table in runtime.scheduler.tables), 0.0)
         self._told_s = -math.inf
-        self._ended = threading.Event()
-        self._stepping = threading.RLock()
+        self._ended, self._stepping = threading.Event(), threading.RLock()
         self._thread = threading.Thread(target=self._loop, name="legodnn-governor", daemon=True)
 
     def observe(self, plan: ModelPlan, latency_ms: float) -> None:
@@ -236,6 +235,7 @@ class Governor:
             why = self.runtime.replan(decision.budget, decision.slowdown, nearest=True, tail=decision.tail)
         except LegoError as e:
             return "kept", str(e)
+        self.runtime.own_budget = self.demand.budget
         return ("applied", "") if why is None else ("nearest", str(why))
 
     def learned(self, name: str) -> tuple[Tail, ...]:

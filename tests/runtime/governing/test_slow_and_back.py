@@ -30,6 +30,7 @@ class Planned:
         self.scheduler = Scheduler(tables)
         self.on_inference: Callable[[ModelPlan, float], None] | None = None
         self.plan: Plan = self.scheduler.plan(Budget())
+        self.own_budget: Budget | None = None
 
     def check_free(self) -> None:
         """It always is."""

@@ -15,7 +15,7 @@ import json
 import logging
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from legodnn.errors import ConfigError, DependencyError
 from legodnn.plan import ModelPlan, Plan
@@ -81,14 +81,41 @@ def log_stalls(stalled: Mapping[str, float], readings: Readings) -> None:
     LOGGER.warning(json.dumps(line, allow_nan=False))
 
 
-class Metrics:
-    """Counters, gauges and histograms for Prometheus. Names begin with `legodnn_`; units are seconds and bytes."""
+class _Counted(NamedTuple):
+    """What only grows: counters and histograms."""
 
-    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+    inference: Any
+    late: Any
+    decisions: Any
+    changes: Any
+    apply: Any
+
+
+def _new_counted(prometheus: Any, registry: CollectorRegistry) -> _Counted:
+    here: dict[str, Any] = {"namespace": "legodnn", "registry": registry}
+    of_model: dict[str, Any] = {**here, "labelnames": ["model"]}
+    return _Counted(
+        prometheus.Histogram("inference_seconds", "Latency of inferences", buckets=_LATENCY_S, **of_model),
+        prometheus.Counter("late_inferences", "Inferences above their limit of latency", **of_model),
+        prometheus.Counter("decisions", "Decisions by what came of them", labelnames=["outcome"], **here),
+        prometheus.Counter("changes", "Limits, speeds and tails changed", labelnames=["what"], **here),
+        prometheus.Histogram("apply_seconds", "Time to re-plan and switch", buckets=_CHANGE_S, **here),
+    )
+
+
+class Metrics:
+    """Counters, gauges and histograms for Prometheus. Names begin with `legodnn_`; units are seconds and bytes.
+
+    Attributes:
+        registry: holds them.
+    """
+
+    def __init__(self, registry: CollectorRegistry | None = None, before: Metrics | None = None) -> None:
         """Register the metrics.
 
         Args:
             registry: the registry; prometheus-client's own if None.
+            before: metrics, of another registry, whose counters and histograms go on in these; if None they are new.
 
         Raises:
             DependencyError: prometheus-client is not installed.
@@ -98,26 +125,23 @@ class Metrics:
             import prometheus_client as prometheus
         except ImportError:
             raise DependencyError("metrics need prometheus-client: pip install 'legodnn[metrics]'") from None
-        self._registry = prometheus.REGISTRY if registry is None else registry
+        self.registry: CollectorRegistry = prometheus.REGISTRY if registry is None else registry
         try:
-            self._register(prometheus)
+            if before is None:
+                self._counted: _Counted = _new_counted(prometheus, self.registry)
+            else:
+                self._counted = before._counted
+                for each in self._counted:
+                    self.registry.register(each)
+            self._register_gauges(prometheus)
         except ValueError:  # the first name is registered already
             raise ConfigError(
                 "this registry has the metrics of another governor: give each a CollectorRegistry() of its own"
             ) from None
 
-    def _register(self, prometheus: Any) -> None:
-        here: dict[str, Any] = {"namespace": "legodnn", "registry": self._registry}
+    def _register_gauges(self, prometheus: Any) -> None:
+        here: dict[str, Any] = {"namespace": "legodnn", "registry": self.registry}
         of_model: dict[str, Any] = {**here, "labelnames": ["model"]}
-        self._inference = prometheus.Histogram(
-            "inference_seconds", "Latency of inferences", buckets=_LATENCY_S, **of_model
-        )
-        self._late = prometheus.Counter("late_inferences", "Inferences above their limit of latency", **of_model)
-        self._decisions = prometheus.Counter(
-            "decisions", "Decisions by what came of them", labelnames=["outcome"], **here
-        )
-        self._changes = prometheus.Counter("changes", "Limits, speeds and tails changed", labelnames=["what"], **here)
-        self._apply = prometheus.Histogram("apply_seconds", "Time to re-plan and switch", buckets=_CHANGE_S, **here)
         self._available = prometheus.Gauge("memory_available_bytes", "Memory that the device can spare", **here)
         self._pressure = prometheus.Gauge(
             "memory_pressure_ratio", "Share of time some process waits for memory", **here
@@ -141,16 +165,16 @@ class Metrics:
         from prometheus_client import start_http_server
 
         try:
-            return start_http_server(port, address, self._registry)
+            return start_http_server(port, address, self.registry)
         except (OSError, OverflowError) as e:
             reason = getattr(e, "strerror", None) or e
             raise ConfigError(f"cannot listen at {address}:{port}: {reason}; name another place") from None
 
     def inferred(self, plan: ModelPlan, latency_ms: float) -> None:
         """Count one inference of a model, given what it ran; and whether it was above its limit."""
-        self._inference.labels(plan.name).observe(latency_ms / 1e3)
+        self._counted.inference.labels(plan.name).observe(latency_ms / 1e3)
         if plan.latency_limit_ms is not None and latency_ms > plan.latency_limit_ms:
-            self._late.labels(plan.name).inc()
+            self._counted.late.labels(plan.name).inc()
 
     def read(self, readings: Readings) -> None:
         """Show the state of the device."""
@@ -160,10 +184,10 @@ class Metrics:
 
     def decided(self, decision: Decision, outcome: str, seconds: float) -> None:
         """Count one decision, and the seconds that it took to re-plan and switch."""
-        self._decisions.labels(outcome).inc()
+        self._counted.decisions.labels(outcome).inc()
         for change in decision.changes:
-            self._changes.labels(change.what.split()[0]).inc()
-        self._apply.observe(seconds)
+            self._counted.changes.labels(change.what.split()[0]).inc()
+        self._counted.apply.observe(seconds)
 
     def runs(self, plan: Plan, slowdown: Mapping[str, float]) -> None:
         """Show the plan that runs, and by model the slow-down that it was made for."""

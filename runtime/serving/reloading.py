@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 
 from legodnn.runtime.device.memory import release_freed_memory
+from legodnn.runtime.governing.telemetry import Metrics
 from legodnn.runtime.runtime import Runtime
 from legodnn.runtime.serving.guards import AsgiReceive, AsgiScope, AsgiSend
 from legodnn.runtime.serving.notify import tell_systemd, watchdog_s
@@ -25,8 +26,8 @@ _LONGEST_INFERENCE_S = 30.0  # after the longest wait in line, so that draining 
 class _Generation:
     """One runtime with its application, and the requests that it answers at the moment."""
 
-    def __init__(self, runtime: Runtime, settings: ServiceSettings) -> None:
-        self.runtime, self.app = runtime, application(runtime, settings)
+    def __init__(self, runtime: Runtime, settings: ServiceSettings, before: Metrics | None = None) -> None:
+        self.runtime, self.app = runtime, application(runtime, settings, before)
         self.served: ServedRuntime = self.app.state.served
         self.answering = 0
         self.drained = asyncio.Event()
@@ -125,7 +126,7 @@ class ReloadableApplication:
 
     async def _opened_anew(self) -> _Generation:
         """Open the models anew and start what serves them; if that fails nothing of it stays open."""
-        new = _Generation(await asyncio.to_thread(self._reopen), self._settings)
+        new = _Generation(await asyncio.to_thread(self._reopen), self._settings, self._current.served.metrics)
         # What the process held before the first models is no model's; the old ones are still among what it holds now.
         new.runtime.base_memory_bytes = self._current.runtime.base_memory_bytes
         try:

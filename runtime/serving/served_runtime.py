@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from legodnn.runtime.governing.telemetry import Metrics
 from legodnn.runtime.runtime import Runtime
 from legodnn.runtime.serving.history import History
 from legodnn.runtime.serving.inference_queue import InferenceQueue
@@ -18,11 +19,13 @@ class ServedRuntime:
         runtime: runs the models.
         queues: the lines in which requests wait for them, by name.
         history: what is told to those who watch.
+        metrics: figures for Prometheus.
     """
 
     runtime: Runtime
     queues: Mapping[str, InferenceQueue]
     history: History
+    metrics: Metrics
 
     @property
     def status(self) -> str:

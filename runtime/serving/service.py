@@ -92,13 +92,12 @@ class ServiceSettings:
 class _Service:
     """What the addresses share."""
 
-    def __init__(self, runtime: Runtime, settings: ServiceSettings) -> None:
-        self.runtime, self.stores, self.registry = runtime, runtime.stores, CollectorRegistry()
-        self.queues = {
-            name: InferenceQueue(runtime, name, settings.queue_length, settings.queue_timeout_s) for name in self.stores
-        }
+    def __init__(self, runtime: Runtime, settings: ServiceSettings, before: Metrics | None) -> None:
+        self.runtime, self.stores = runtime, runtime.stores
+        most, longest_s = settings.queue_length, settings.queue_timeout_s
+        self.queues = {name: InferenceQueue(runtime, name, most, longest_s) for name in self.stores}
         self.history = History(runtime, list(self.queues.values()))
-        self.metrics, self.monitor = Metrics(self.registry), Monitor()
+        self.metrics, self.monitor = Metrics(CollectorRegistry(), before), Monitor()
         self.governor = Governor(runtime, Policy(), self.monitor, self.metrics) if settings.governed else None
         self.pictures, self.keeps_learned = PictureRoom(settings.most_body_bytes), settings.keep_learned
 
@@ -181,8 +180,8 @@ class _Service:
         if request.method == "PUT":
             await asyncio.to_thread(self._set_budget, await request.body())
         asked = self.governor.demand.budget if self.governor is not None else self.runtime.budget
-        running = self.runtime.budget
-        return JSONResponse({"asked": asked.model_dump(mode="json"), "running": running.model_dump(mode="json")})
+        budgets = {"asked": asked, "running": self.runtime.budget}
+        return JSONResponse({name: budget.model_dump(mode="json") for name, budget in budgets.items()})
 
     def _set_budget(self, body: bytes) -> None:
         budget = Budget(**bodies.json_object(body))
@@ -226,7 +225,7 @@ class _Service:
     async def metrics_text(self, _: Request) -> Response:
         if self.governor is None:  # which would keep them up to date
             await asyncio.to_thread(self._read_metrics)
-        return Response(generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return Response(generate_latest(self.metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     def _read_metrics(self) -> None:
         with suppress(OSError, psutil.Error):  # the device cannot be read this time; the rest is told all the same
@@ -261,15 +260,16 @@ class _Service:
         return FileResponse(_PAGE, media_type="text/html", headers={"Cache-Control": "no-cache"})  # of this version
 
 
-def application(runtime: Runtime, settings: ServiceSettings | None = None) -> Starlette:
+def application(runtime: Runtime, settings: ServiceSettings | None = None, before: Metrics | None = None) -> Starlette:
     """Return an ASGI application that serves a runtime; its `state.served` is a `ServedRuntime`.
 
     Args:
         runtime: an open runtime; it is not closed.
         settings: the service's limits; `ServiceSettings()` if None.
+        before: metrics of the application that this one follows, whose counters go on; None if it follows none.
     """
     settings = settings or ServiceSettings()
-    service = _Service(runtime, settings)
+    service = _Service(runtime, settings, before)
     routes = [  # tried one after the other: what is asked most comes first; names may have slashes
         Route("/v1/models/{name:path}/infer", _of_known_model(service, service.infer), methods=["POST"]),
         Route("/v2/models/{name:path}/infer", _of_known_model(service, service.infer_v2), methods=["POST"]),
@@ -293,7 +293,7 @@ def application(runtime: Runtime, settings: ServiceSettings | None = None) -> St
         Middleware(BodyGuard, most_bytes=settings.most_body_bytes, timeout_s=settings.body_timeout_s),
     ]
     served = Starlette(routes=routes, middleware=guards, lifespan=service.running, exception_handlers=REFUSALS)
-    served.state.served = ServedRuntime(runtime, service.queues, service.history)
+    served.state.served = ServedRuntime(runtime, service.queues, service.history, service.metrics)
     return served
 
 

@@ -27,6 +27,8 @@ import pytest
 
 pytest.importorskip("starlette", reason="the service is not installed")
 
+from prometheus_client import generate_latest
+
 from legodnn import Budget, Runtime, Store
 from legodnn.errors import ClosedError, ExecutionError
 from legodnn.profile import default_path
@@ -120,6 +122,26 @@ def test_memory_is_counted_from_before_the_first_models(folder: Path) -> None:
         with pytest.raises(ClosedError):
             opened[0].plan  # noqa: B018
         await asyncio.to_thread(opened[1].close)
+
+    asyncio.run(reload())
+
+
+def test_counters_go_on_after_a_reload_and_gauges_are_of_the_new_models(folder: Path) -> None:
+    def reopen() -> Runtime:
+        return Runtime.open([folder / "workload.toml"])
+
+    async def reload() -> None:
+        app = ReloadableApplication(reopen(), reopen, ServiceSettings())
+        before, plan = app.served.metrics, app.served.runtime.plan
+        before.inferred(plan["tiny"], 3.0)
+        before.runs(plan, {})
+        (folder / "workload.toml").write_text(ONE.replace('"tiny"', '"new"', 1))
+        assert await app.reload()
+        before.inferred(plan["tiny"], 3.0)  # of a request that came before
+        found = generate_latest(app.served.metrics.registry).decode()
+        assert 'legodnn_inference_seconds_count{model="tiny"} 2.0' in found
+        assert 'legodnn_accuracy{model="tiny"}' not in found
+        app.served.runtime.close()
 
     asyncio.run(reload())
 

@@ -116,13 +116,14 @@ _SAID = {
     "extra_forbidden": "unknown field",
     "string_unicode": "holds bytes that are no UTF-8 (rename it, or run this in a UTF-8 locale, such as C.UTF-8)",
 }
+_PYDANTICS = "Input should be ", "must be "  # nobody who gives a flag or writes a file knows of an input
 
 
 def _problem(problem: Any) -> str:
     where = ".".join(str(part) for part in problem["loc"]) or "document"
     if not problem["loc"] and problem["type"] == "value_error":  # of fields that do not go together: it names them
         return f"{problem['msg'].removeprefix('Value error, '):.600}"
-    what = _SAID.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
+    what = _SAID.get(problem["type"]) or problem["msg"].removeprefix("Value error, ").replace(*_PYDANTICS, 1)
     return f"{where:.200}: {what:.400}{_got(problem['input'])}"
 
 

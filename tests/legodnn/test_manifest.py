@@ -54,7 +54,7 @@ def test_the_original_of_a_segment_is_its_option_at_sparsity_0(tiny_store: Store
             lambda d: d["inputs"][0].update(mean=[0.5, 0.5]),
             "image: mean has 2 values for 1 channel: give one for each, or one for all",
         ),
-        (lambda d: d["inputs"][0].update(std=[0.0]), "inputs.0.std.0: Input should be greater than"),
+        (lambda d: d["inputs"][0].update(std=[0.0]), "inputs.0.std.0: must be greater than"),
         (lambda d: d["accuracy"]["link"].update(x=[0.0, 1.0]), "x and y differ in length"),
     ],
 )
@@ -68,12 +68,12 @@ def test_a_manifest_that_makes_no_sense_is_refused(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: segment()(d)["options"][0].update(loss=1e7), "options.0.loss: Input should be less than or equal"),
-        (lambda d: segment()(d)["options"][0].update(bytes=10**400), "options.0.bytes: Input should be less than"),
+        (lambda d: segment()(d)["options"][0].update(loss=1e7), "options.0.loss: must be less than or equal"),
+        (lambda d: segment()(d)["options"][0].update(bytes=10**400), "options.0.bytes: must be less than"),
         (lambda d: segment()(d).update(options=segment()(d)["options"] * 400), "options: .* at most 1024 items"),
         (lambda d: d["tensors"][0].update(shape=[2**31 - 1] * 2), "at most 536870912 elements"),
         (lambda d: d["tensors"][0].update(shape=[1] * 9), "at most 8 items"),
-        (lambda d: d["accuracy"]["link"].update(y=[1e308, -1e308]), "link.y.0: Input should be less than or equal"),
+        (lambda d: d["accuracy"]["link"].update(y=[1e308, -1e308]), "link.y.0: must be less than or equal"),
         (lambda d: d["accuracy"].update(link={"x": [0.0, 5e-324], "y": [1.0, 0.0]}), "x must increase, by at least"),
         (lambda d: d["built"]["recipe"].update(deep=nested(300)), "is not JSON|recursion"),
     ],

@@ -101,8 +101,8 @@ def test_without_a_file_the_flags_and_defaults_make_the_recipe() -> None:
             "{file}: the recipe makes no sense: augment: augment must name each variation once",
         ),
         (b"model = 'vgg16'\nepochs = 3", "{file}: the recipe makes no sense: epochs: unknown field, got 3"),
-        (b"model = 3", "{file}: the recipe makes no sense: model: Input should be a valid string, got 3"),
-        (b"model = 'vgg16'\nseed = '3'", "{file}: the recipe makes no sense: seed: Input should be a valid integer"),
+        (b"model = 3", "{file}: the recipe makes no sense: model: must be a valid string, got 3"),
+        (b"model = 'vgg16'\nseed = '3'", "{file}: the recipe makes no sense: seed: must be a valid integer"),
         (b"model = 'vgg16'\nseed = 2020-01-01", "{file}: the recipe makes no sense: seed: "),
         (b"model = 'vgg16'\nmixed_precision = 1", "{file}: the recipe makes no sense: mixed_precision: "),
         (b"model = 'vgg16'\nlearning_rate = nan", "{file}: the recipe makes no sense: learning_rate: "),
@@ -121,9 +121,9 @@ def test_without_a_file_the_flags_and_defaults_make_the_recipe() -> None:
         (b"model = 'vgg16'\nprecisions = ['int4']", "{file}: the recipe makes no sense: precisions.0: "),
         (
             b"model = 'vgg16'\nstrategy = 'l3'",
-            "{file}: the recipe makes no sense: strategy: Input should be 'random', ",
+            "{file}: the recipe makes no sense: strategy: must be 'random', ",
         ),
-        (b"[model]\nname = 'vgg16'", "{file}: the recipe makes no sense: model: Input should be a valid string"),
+        (b"[model]\nname = 'vgg16'", "{file}: the recipe makes no sense: model: must be a valid string"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_in_a_line_with_its_name(

@@ -70,10 +70,10 @@ def test_the_version_is_written_under_its_alias() -> None:
         ('{"title": "a"}', "has schema None"),
         ('{"schema": "note/2", "title": "a"}', "has schema 'note/2'"),
         ('{"schema": "note/1"}', "title: Field required"),
-        ('{"schema": "note/1", "title": 7}', "title: Input should be a valid string, got 7"),
-        ('{"schema": "note/1", "title": "a", "weight": "1"}', "weight: Input should be a valid number, got '1'"),
-        ('{"schema": "note/1", "title": "a", "weight": 1e999}', "weight: Input should be a finite number"),
-        ('{"schema": "note/1", "title": "a", "tags": ["a", 2]}', "tags.1: Input should be a valid string"),
+        ('{"schema": "note/1", "title": 7}', "title: must be a valid string, got 7"),
+        ('{"schema": "note/1", "title": "a", "weight": "1"}', "weight: must be a valid number, got '1'"),
+        ('{"schema": "note/1", "title": "a", "weight": 1e999}', "weight: must be a finite number"),
+        ('{"schema": "note/1", "title": "a", "tags": ["a", 2]}', "tags.1: must be a valid string"),
         ('{"schema": "note/1", "title": "a", "colour": "red"}', "colour: unknown field"),
         ('{"schema": "note/1", "title": "\\ud800"}', "note.json"),
     ],
@@ -116,8 +116,7 @@ def test_three_problems_are_explained_and_the_others_are_counted() -> None:
     with pytest.raises(ValidationError) as caught:
         Note.model_validate({"schema": 5, "title": 1, "weight": "x", "more": 2, "less": 3})
     assert explain(caught.value) == (
-        "more: unknown field, got 2, and less: unknown field, got 3, "
-        "and schema: Input should be 'note/1', got 5 (and 2 more)"
+        "more: unknown field, got 2, and less: unknown field, got 3, and schema: must be 'note/1', got 5 (and 2 more)"
     )
 
 
@@ -127,7 +126,7 @@ def test_thousands_of_problems_are_counted_only() -> None:
 
 
 def test_the_first_wrong_entry_of_a_list_ends_the_search() -> None:
-    with pytest.raises(LegoError, match=r"tags.0: Input should be a valid string, got 0; write") as caught:
+    with pytest.raises(LegoError, match=r"tags.0: must be a valid string, got 0; write") as caught:
         parse(json.dumps({"schema": "note/1", "title": "a", "tags": [0] * 400_000}))
     assert "more" not in str(caught.value)
 

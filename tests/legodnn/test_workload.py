@@ -90,7 +90,7 @@ def test_a_path_that_leads_nowhere_makes_a_model_that_is_told_when_its_store_is_
         ('[[models]]\nname = "a"\nstore = "s"\nwieght = 2', "wieght: unknown field"),
         (
             '[[models]]\nname = "a"\nstore = "s"\nweight = 0',
-            "weight: Input should be greater than or equal to 0.000001",
+            "weight: must be greater than or equal to 0.000001",
         ),
         ('[[models]]\nname = "a"\nstore = "s"\nrate_hz = -1', "rate_hz"),
         ('[[models]]\nname = "a"\nstore = "s"\nrate_hz = nan', "rate_hz"),

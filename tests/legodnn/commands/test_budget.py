@@ -69,7 +69,8 @@ def test_the_flags_that_were_given_are_named() -> None:
         (["--quantile", "95"], "Budget: quantile: must be a share of inferences: a number from 0.5 (the median) to"),
         (["--quantile", "a=1"], "Budget: quantile: that of 'a' must be a share of inferences"),
         (["--quantile", "0.9", "--quantile", "a=0.5"], "do not go together; name each model"),
-        (["--cores", "-1"], "Budget: cores: Input should be greater than 0"),
+        (["--cores", "-1"], "Budget: cores: must be greater than 0"),
+        (["--memory", "0MB"], "Budget: memory_bytes: must be greater than 0, got 0"),
     ],
 )
 def test_what_is_no_limit_is_refused_with_the_flags_name(line: list[str], message: str) -> None:

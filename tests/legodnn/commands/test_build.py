@@ -134,7 +134,7 @@ def test_the_store_is_shown_and_what_to_do_next(
     [
         (["--out", "OUT"], "legodnn: no model is named: give MODEL, or `model` in a recipe"),
         (["vgg16", "--out", "OUT", "--recipe", "missing.toml"], "legodnn: cannot read missing.toml: No such file"),
-        (["vgg16", "--out", "OUT", "--strategy", "l3"], "legodnn: the recipe makes no sense: strategy: Input should"),
+        (["vgg16", "--out", "OUT", "--strategy", "l3"], "legodnn: the recipe makes no sense: strategy: must be"),
         (["net.tflite", "--out", "OUT"], "legodnn: cannot load net.tflite: File not found"),
         (
             ["vgg17", "--out", "OUT"],

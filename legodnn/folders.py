@@ -41,6 +41,11 @@ class ImageFolder:
     numbers: tuple[int, ...] = ()
 
 
+def is_image_file(path: Path) -> bool:
+    """Return whether a path is, by its name, an image file of a format that is read, and no folder."""
+    return path.suffix.lower() in _READ and path.is_file()
+
+
 def image_files(folder: Path, error: type[LegoError]) -> list[Path]:
     """Return all image files in a folder and its subfolders, in the order of their paths.
 

@@ -53,10 +53,10 @@ def add_parser(subparsers: Any, summary: str) -> None:
         str,
         required=True,
         metavar="[NAME=]PATH",
-        help="folder of images, .npy of images, .npz with x and maybe labels y (for a model of several inputs, with an "
-        "array of each input's name), module:function that returns a dict of such arrays, a video file (.avi, .m4v, "
-        ".mkv, .mov, .mp4, .webm), or camera (camera:1 for the second; both need OpenCV); for all models or for the "
-        "one named",
+        help="an image, a folder of images, .npy of images, .npz with x and maybe labels y (for a model of several "
+        "inputs, with an array of each input's name), module:function that returns a dict of such arrays, a video file "
+        "(.avi, .m4v, .mkv, .mov, .mp4, .webm), or camera (camera:1 for the second; both need OpenCV); for all models "
+        "or for the one named",
     )
     parser.add_argument(
         "--frames",

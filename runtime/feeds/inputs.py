@@ -1,4 +1,4 @@
-"""Inputs for models, read from files of arrays or from a folder of images."""
+"""Inputs for models, read from files of arrays, from an image, or from a folder of images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from legodnn.array_files import read_arrays
 from legodnn.arrays import AnyArray
 from legodnn.errors import InputError
 from legodnn.files import is_folder
-from legodnn.folders import image_files, labels_of
+from legodnn.folders import image_files, is_image_file, labels_of
 from legodnn.images import frame_of, read_images
 from legodnn.manifest import InputSpec
 from legodnn.progress import Progress, no_progress
@@ -85,7 +85,7 @@ class NamedInputs:
 def read_inputs(
     path: str | Path, specs: Sequence[InputSpec], labels: Sequence[str] = (), progress: Progress = no_progress
 ) -> Inputs:
-    """Read inputs for one model from an .npz (`x`, and `y` if labels are known), an .npy file, or a folder of images.
+    """Read inputs for one model from an .npz (`x`, and `y` if labels are known), an .npy file, an image or a folder.
 
     Image files are read as they were when the store was built. Arrays of uint8 are pixels and scaled as the input
     specification says; other numbers are taken as they are. Of a data set in parts, as builds take it, the part for
@@ -100,10 +100,10 @@ def read_inputs(
 
     Raises:
         InputError: unreadable, or not arrays of the model's input shapes.
-        DependencyError: a folder of images is given and Pillow is not installed.
+        DependencyError: images are given and Pillow is not installed.
     """
-    if is_folder(Path(path)):
-        arrays, y, names = _folder(Path(path), specs, labels, progress)
+    if is_folder(Path(path)) or is_image_file(Path(path)):
+        arrays, y, names = _images(Path(path), specs, labels, progress)
         return _checked(arrays, y, names, path, specs)
     one = len(specs) == 1
     several = [f"{spec.name}{part}" for spec in specs for part in ("", "_test")]
@@ -142,7 +142,7 @@ _ONE = ("x", "x_test")  # what the array of a single input is called, in the ord
 def _remedy(specs: Sequence[InputSpec]) -> str:
     if len(specs) > 1:
         return f"give an .npz with the arrays {', '.join(spec.name for spec in specs)}, and perhaps y"
-    return "give an .npy, an .npz of `x` and perhaps `y`, or a folder of images"
+    return "give an .npy, an .npz of `x` and perhaps `y`, an image, or a folder of images"
 
 
 def _checked(
@@ -179,14 +179,17 @@ def _checked(
     return Inputs(NamedInputs(named) if len(specs) > 1 else named[specs[0].name], y, names)
 
 
-def _folder(
+def _images(
     path: Path, specs: Sequence[InputSpec], labels: Sequence[str], progress: Progress
 ) -> tuple[list[NDArray[Any]], NDArray[Any] | None, tuple[str, ...]]:
+    folder = is_folder(path)
     if len(specs) > 1:
         raise InputError(
-            f"{path} is a folder of images, and the model has the inputs {', '.join(s.name for s in specs)}; "
-            "give an .npz with an array for each"
+            f"{path} is {'a folder of images' if folder else 'an image'}, and the model has the inputs "
+            f"{', '.join(s.name for s in specs)}; give an .npz with an array for each"
         )
+    if not folder:
+        return [read_images([path], frame_of(specs[0]), InputError)], None, (path.name,)
     files = image_files(path, InputError)
     if not files:
         raise InputError(f"{path} holds 0 images; the model takes arrays of shape {specs[0].shape}")

@@ -34,6 +34,18 @@ def test_images_are_resized_and_scaled(tmp_path: Path) -> None:
     np.testing.assert_array_equal(x[1, 0, 0], [1, -1, -1])
 
 
+def test_one_image_is_an_input_too(tmp_path: Path) -> None:
+    picture(tmp_path / "cat" / "Red.PNG", (255, 0, 0))
+    found = read_inputs(tmp_path / "cat" / "Red.PNG", [COLOUR], ("cat", "dog"))
+    assert (found.y, found.names) == (None, ("Red.PNG",))
+    np.testing.assert_array_equal(np.asarray(found.x), np.full((1, 4, 6, 3), [1, -1, -1], np.float32))
+    with pytest.raises(InputError, match=r"Red\.PNG is an image, and the model has the inputs x, x"):
+        read_inputs(tmp_path / "cat" / "Red.PNG", [COLOUR, COLOUR])
+    (tmp_path / "x.jpg").write_text("no image")
+    with pytest.raises(InputError, match=r"cannot read .*x\.jpg as an image"):
+        read_inputs(tmp_path / "x.jpg", [COLOUR])
+
+
 def test_folders_that_are_called_as_labels_are_tell_what_images_show(tmp_path: Path) -> None:
     picture(tmp_path / "dog" / "1.png", (255, 255, 255))
     picture(tmp_path / "cat" / "1.png", (0, 0, 0))

@@ -9,7 +9,7 @@ worth, and how often it is called. It is written as TOML:
 
     [[models]]
     name = "faces"
-    store = "stores/faces"      # relative to this file
+    store = "stores/faces"      # relative to this file, or to the home: "~/stores/faces"
     profile = "faces.json"      # likewise; left out where it is beside the store: stores/faces.profile.json
     weight = 2.0
     rate_hz = 15
@@ -33,8 +33,9 @@ worth, and how often it is called. It is written as TOML:
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -278,7 +279,8 @@ def _read_file(path: Path) -> Workload:
         entries = document.pop("models", None)
         if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
             raise WorkloadError(wanted)
-        models = tuple(WorkloadModel(**_located(entry, path.parent)) for entry in entries)
+        written = str if bundled else os.path.expanduser  # no shell has seen what people write into a file
+        models = tuple(WorkloadModel(**_located(entry, path.parent, written)) for entry in entries)
         limits = _table(document, "budget")
         budget = Budget(**(limits if bundled else _with_memory(limits)))
         charge = SwitchCharge(**_table(document, "switch_charge"))
@@ -294,12 +296,10 @@ def _table(document: dict[str, Any], key: str) -> dict[str, Any]:
     return table
 
 
-def _located(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _located(entry: dict[str, Any], folder: Path, written: Callable[[str], str]) -> dict[str, Any]:
     """Return a model's entry with its relative paths joined to the folder of the workload's file."""
-    found = {
-        key: str(folder / entry[key]) for key in ("store", "profile") if isinstance(entry.get(key), str) and entry[key]
-    }
-    return {**entry, **found}
+    named = {key: entry[key] for key in ("store", "profile") if isinstance(entry.get(key), str) and entry[key]}
+    return {**entry, **{key: str(folder / written(path)) for key, path in named.items()}}
 
 
 def _with_memory(entry: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The user's cache folder: what was prepared for stores on this device, one folder for each entry.
 
-    LEGODNN_CACHE        the folder; else $XDG_CACHE_HOME/legodnn, else ~/.cache/legodnn
+    LEGODNN_CACHE        the folder, where ~ is the user's home; else $XDG_CACHE_HOME/legodnn, else ~/.cache/legodnn
     LEGODNN_CACHE_LIMIT  what all entries may take together, such as 500MB; 2GB if it is not set
 
 The name of an entry is a hash of everything that it depends on: the store's content, the library's version, the CPU.
@@ -49,7 +49,7 @@ def cache_folder() -> Path:
     unusable = ConfigError if chosen else PackingError
     path = Path(chosen) if chosen else Path(base or "~/.cache") / "legodnn"
     try:
-        path = path if chosen or base else path.expanduser()  # a user of a container may have no home
+        path = path.expanduser()  # a user of a container may have no home
         make_folder(path, 0o700)
         status = path.stat()
     except (OSError, RuntimeError) as e:

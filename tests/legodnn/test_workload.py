@@ -134,6 +134,14 @@ def test_refuses_what_cannot_be_read(tmp_path: Path) -> None:
         load_workload([])
 
 
+def test_places_in_the_home_may_be_named_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/pi")
+    lines = ("[[models]]", "name = 'a'", "store = '~/stores/a'", "profile = '~/a.json'")
+    (tmp_path / "workload.toml").write_text("\n".join(lines))
+    (model,) = load_workload([tmp_path / "workload.toml"]).models
+    assert (model.store, model.profile) == ("/home/pi/stores/a", "/home/pi/a.json")
+
+
 @pytest.mark.parametrize(
     "bad",
     [

@@ -59,6 +59,18 @@ def test_it_is_made_where_it_is_wanted_for_its_user_alone(
     assert cache_folder() == default
 
 
+@pytest.mark.parametrize("variable", ["LEGODNN_CACHE", "XDG_CACHE_HOME"])
+def test_a_home_that_no_shell_has_written_out_is_no_folder_called_tilde(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LEGODNN_CACHE", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv(variable, "~/cache")
+    monkeypatch.chdir(tmp_path)
+    assert cache_folder().is_relative_to(tmp_path / "home" / "cache")
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
 @pytest.mark.parametrize("how", ["a file", "below a file", "others may write"])
 def test_a_chosen_folder_that_cannot_be_one_is_a_config_error(
     how: str, tmp_path: Path, tiny_store: Store, monkeypatch: pytest.MonkeyPatch

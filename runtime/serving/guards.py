@@ -123,7 +123,7 @@ class BodyGuard:
         encoding = headers.get(b"content-encoding", b"identity").decode("latin-1")
         if encoding.lower() != "identity":
             return 415, f"the body is compressed (Content-Encoding: {shown(encoding)}); send it as it is"
-        too_large = 413, f"the body has more than {self._most_bytes} bytes, the most that this service takes"
+        too_large = 413, f"the body has more than {self._most_bytes} bytes; send less, or raise --max-body"
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self._most_bytes:
             return too_large

@@ -72,6 +72,7 @@ def test_large_answers_and_those_without_a_body_arrive(client: Client, monkeypat
 def test_bodies_have_a_limit_of_size_and_time(client: Client) -> None:
     answer = client.infer("tiny", b"0" * 100_001, RAW)
     assert answer.status == 413
+    assert "bytes; send less, or raise --max-body" in answer.json["error"]
     assert "100000" in answer.json["error"]
     for length in (b"Content-Length: 1000000", b"Transfer-Encoding: chunked"):
         with socket.create_connection(("127.0.0.1", client.port), 10) as slow:

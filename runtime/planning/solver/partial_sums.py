@@ -62,11 +62,28 @@ class KnapsackProblem:
 
 @dataclass(frozen=True)
 class _Sums:
-    """Partial sums over some classes, (n,) each: value, gap, and the weights of every limit."""
+    """Partial sums of one item of each of some classes, (n,) each: value, gap, and the weights of every limit."""
 
     value: Ints
     gap: Floats
-    weights: list[Ints]
+    weights: Sequence[Ints]
+
+    @classmethod
+    def of_all_choices(cls, problem: KnapsackProblem, classes: Sequence[int]) -> _Sums:
+        """Return the sums of all choices from some classes; the item of the last class varies fastest."""
+        return cls(
+            _outer([problem.values[c] for c in classes]),
+            _outer([problem.gaps[c] for c in classes]),
+            [_outer([ws[c] for c in classes]) for ws in problem.weights],
+        )
+
+    def plus(self, problem: KnapsackProblem, c: int, parents: Indices, items: Indices) -> _Sums:
+        """Return the sums of pairs: of the sum `parents[i]` and the item `items[i]` of class c."""
+        return _Sums(
+            self.value[parents] + problem.values[c][items],
+            self.gap[parents] + problem.gaps[c][items],
+            [w[parents] + ws[c][items] for w, ws in zip(self.weights, problem.weights, strict=True)],
+        )
 
     def take(self, kept: Indices) -> _Sums:
         return _Sums(self.value[kept], self.gap[kept], [w[kept] for w in self.weights])
@@ -88,75 +105,69 @@ def best_sums(
         The index of an item of each class, or None if no choice was found; and an upper bound of the choices that were
         left out although their value may reach the floor, minus infinity if there were none.
     """
-    values, weights, gaps = problem.values, problem.weights, problem.gaps
-    limits, prices = problem.limits, problem.prices
-    order = sorted(range(len(values)), key=lambda c: len(values[c]))
-    sizes = [len(values[c]) for c in order]
-    small = int(np.searchsorted(np.cumprod(sizes, dtype=np.float64), AT_ONCE, side="right")) or 1
-    first, later = order[:small], order[small:]
-    sums = _Sums(
-        _outer([values[c] for c in first]),
-        _outer([gaps[c] for c in first]),
-        [_outer([ws[c] for c in first]) for ws in weights],
-    )
-    lost = -np.inf
-
-    def prune(sums: _Sums) -> Indices:
-        """Return which sums go on; the bound of those that are cut for lack of width is noted in `lost`."""
-        nonlocal lost
-        rest = [sum(int(ws[c].min()) for c in later) for ws in weights]
-        kept = np.flatnonzero(
-            np.logical_and.reduce([w <= x - r for w, x, r in zip(sums.weights, limits, rest, strict=True)])
-        )
-        if not later:
-            return kept
-        if tangents is None:
-            bounds = problem.bound - sums.gap[kept]
-            for ws, w, price, limit in zip(weights, sums.weights, prices, limits, strict=True):
-                most = sum(int(ws[c].max()) for c in later)
-                bounds -= price * np.maximum(0, limit - most - w[kept])
-        else:
-            bounds = tangents.ahead(later)(sums.value[kept], [w[kept] for w in sums.weights])
-        promising = bounds >= floor
-        kept, bounds = kept[promising], bounds[promising]
-        if len(kept) > 2 * width:
-            kept, bounds, left = _greatest(kept, bounds, 2 * width)
-            lost = max(lost, left)
-        best = undominated(sums.value[kept], [w[kept] for w in sums.weights])
-        kept, bounds = kept[best], bounds[best]
-        if len(kept) > width:
-            kept, bounds, left = _greatest(kept, bounds, width)
-            lost = max(lost, left)
-        return kept
-
-    start = prune(sums)
-    sums = sums.take(start)
-    trail: list[tuple[Indices, Indices]] = []
-    while later:
+    order = sorted(range(len(problem.values)), key=lambda c: len(problem.values[c]))
+    sizes = [len(problem.values[c]) for c in order]
+    at_once = int(np.searchsorted(np.cumprod(sizes, dtype=np.float64), AT_ONCE, side="right")) or 1
+    sums = _Sums.of_all_choices(problem, order[:at_once])
+    first, lost = _going_on(problem, sums, order[at_once:], floor, width, tangents)
+    sums = sums.take(first)
+    steps: list[tuple[Indices, Indices]] = []  # by later class, of which sum before it and which item a sum is made
+    for added, c in enumerate(order[at_once:], at_once + 1):
         if deadline.passed():
             return None, max(lost, float(problem.bound - sums.gap.min(initial=np.inf)))
-        c = later.pop(0)
-        margin, left = _affordable(sums.gap, gaps[c], problem.bound - floor, _PAIRS * width)
-        lost = max(lost, problem.bound - left)
-        parents, options = _pairs(sums.gap, gaps[c], margin, _PAIRS * width)
-        sums = _Sums(
-            sums.value[parents] + values[c][options],
-            sums.gap[parents] + gaps[c][options],
-            [w[parents] + ws[c][options] for w, ws in zip(sums.weights, weights, strict=True)],
-        )
-        kept = prune(sums)
+        parents, items, beyond = _pairs(sums.gap, problem.gaps[c], problem.bound - floor, _PAIRS * width)
+        sums = sums.plus(problem, c, parents, items)
+        kept, cut = _going_on(problem, sums, order[added:], floor, width, tangents)
         sums = sums.take(kept)
-        trail.append((parents[kept].astype(np.int32), options[kept].astype(np.int32)))
+        steps.append((parents[kept].astype(np.int32), items[kept].astype(np.int32)))
+        lost = max(lost, problem.bound - beyond, cut)
     if len(sums.value) == 0:
         return None, lost
     at = _best(sums.value, sums.weights)
-    answer = [0] * len(values)
-    for c, (parents, options) in zip(reversed(order), reversed(trail), strict=False):
-        answer[c] = int(options[at])
+    answer = [0] * len(order)
+    for c, (parents, items) in zip(reversed(order), reversed(steps), strict=False):
+        answer[c] = int(items[at])
         at = int(parents[at])
-    for c, item in zip(first, np.unravel_index(start[at], sizes[:small]), strict=True):
+    for c, item in zip(order, np.unravel_index(first[at], sizes[:at_once]), strict=False):
         answer[c] = int(item)
     return answer, lost
+
+
+def _going_on(
+    problem: KnapsackProblem,
+    sums: _Sums,
+    later: Sequence[int],
+    floor: float,
+    width: int,
+    tangents: Tangents | None,
+) -> tuple[Indices, float]:
+    """Return which sums go on to the later classes, and the greatest bound of those that only lack of width cut.
+
+    Without later classes, these are all sums within the limits.
+    """
+    lightest = [sum(int(ws[c].min()) for c in later) for ws in problem.weights]
+    within = [w <= limit - rest for w, limit, rest in zip(sums.weights, problem.limits, lightest, strict=True)]
+    kept = np.flatnonzero(np.logical_and.reduce(within))
+    if not later:
+        return kept, -np.inf
+    bounds = _bounds(problem, sums.take(kept), later, tangents)
+    promising = bounds >= floor
+    # Dominance takes long, so it is tested among twice as many sums as may go on.
+    kept, bounds, cut_before = _greatest(kept[promising], bounds[promising], 2 * width)
+    best = undominated(sums.value[kept], [w[kept] for w in sums.weights])
+    kept, _, cut_after = _greatest(kept[best], bounds[best], width)
+    return kept, max(cut_before, cut_after)
+
+
+def _bounds(problem: KnapsackProblem, sums: _Sums, later: Sequence[int], tangents: Tangents | None) -> Floats:
+    """Upper bounds of the choices that contain each sum: by tangents, or by its gap and the slack that must be left."""
+    if tangents is not None:
+        return tangents.ahead(later)(sums.value, sums.weights)
+    bounds = problem.bound - sums.gap
+    for ws, w, price, limit in zip(problem.weights, sums.weights, problem.prices, problem.limits, strict=True):
+        heaviest = sum(int(ws[c].max()) for c in later)
+        bounds -= price * np.maximum(0, limit - heaviest - w)
+    return bounds
 
 
 def _outer(columns: Sequence[npt.NDArray[Number]]) -> npt.NDArray[Number]:
@@ -168,46 +179,53 @@ def _outer(columns: Sequence[npt.NDArray[Number]]) -> npt.NDArray[Number]:
 
 
 def _greatest(kept: Indices, bounds: Floats, count: int) -> tuple[Indices, Floats, float]:
-    """Return the `count` sums of greatest bounds, in order, with their bounds; and the greatest bound of the others."""
+    """Return at most `count` sums, those of greatest bounds, in order, with their bounds; and the greatest bound cut.
+
+    That is minus infinity if there are no more sums than that.
+    """
+    if len(kept) <= count:
+        return kept, bounds, -np.inf
     order = np.argpartition(-bounds, count)
     best = np.sort(order[:count])
     return kept[best], bounds[best], float(bounds[order[count:]].max())
 
 
-def _affordable(gap: Floats, item_gap: Floats, margin: float, most: int) -> tuple[float, float]:
-    """Return a margin, at most the given one, that holds about `most` pairs at most; and the least gap beyond it.
-
-    The gap is infinite if the given margin holds few enough pairs.
+def _pairs(gap: Floats, item_gap: Floats, margin: float, most: int) -> tuple[Indices, Indices, float]:
+    """Return the pairs (sum, item) whose gaps add up to at most a margin; if they are many, about `most` of least gaps.
 
     Args:
         gap: (n,) the gaps of the sums.
         item_gap: (items,) the gaps of the items of the next class.
         margin: the greatest sum of two gaps that is of use.
-        most: how many pairs may be formed.
+        most: about how many pairs may be formed.
+
+    Returns:
+        The index of a sum and that of an item, for each pair; and the least gap of the pairs that were left out though
+        they are within the margin, infinity if there are none.
     """
-    ascending = np.sort(gap)
-    count = int(np.searchsorted(ascending, margin - item_gap, side="right").sum())
-    if count <= most:
-        return margin, np.inf
-    low, high = float(ascending[0] + item_gap.min()), margin
-    for _ in range(20):
-        middle = (low + high) / 2
-        if int(np.searchsorted(ascending, middle - item_gap, side="right").sum()) <= most:
-            low = middle
-        else:
-            high = middle
-    return low, low
-
-
-def _pairs(gap: Floats, item_gap: Floats, margin: float, most: int) -> tuple[Indices, Indices]:
-    """Return all pairs (sum, item) whose gaps add up to at most the margin; about `most` of them if many are equal."""
     order = np.argsort(gap, kind="stable")
-    counts = np.searchsorted(gap[order], margin - item_gap, side="right")
-    if counts.sum() > 2 * most:
+    ascending = gap[order]
+
+    def counts_within(margin: float) -> Indices:
+        """How many sums, by item, form a pair within a margin: the first so many of `order`."""
+        return np.searchsorted(ascending, margin - item_gap, side="right")
+
+    beyond = np.inf
+    counts = counts_within(margin)
+    if counts.sum() > most:
+        low, high = float(ascending[0] + item_gap.min()), margin
+        for _ in range(20):
+            middle = (low + high) / 2
+            if counts_within(middle).sum() <= most:
+                low = middle
+            else:
+                high = middle
+        beyond, counts = low, counts_within(low)
+    if counts.sum() > 2 * most:  # many gaps are equal
         counts = np.minimum(counts, 1 + most // len(counts))
     items = np.repeat(np.arange(len(item_gap)), counts)
     starts = np.repeat(np.cumsum(counts) - counts, counts)
-    return order[np.arange(len(items)) - starts], items
+    return order[np.arange(len(items)) - starts], items, beyond
 
 
 def _best(value: Ints, weights: Sequence[Ints]) -> int:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,9 +40,40 @@ from legodnn.runtime.planning.solver.knapsack import Answer
 _OTHER_PRICES = (0.5, 2.0)
 
 
+@dataclass(frozen=True)
+class _Best:
+    """The best plan so far: its candidates' indices, and the candidates of each model that these count in."""
+
+    classes: Sequence[Candidates]
+    answer: Answer
+
+    def or_of(self, classes: Sequence[Candidates], answer: Answer | None) -> _Best:
+        """Return the plan of an answer to other classes if it is no worse, else this one."""
+        return self if answer is None or answer.value < self.answer.value else _Best(classes, answer)
+
+
+@dataclass(frozen=True)
+class _PlanBound:
+    """An upper bound of what any plan is worth, made at some prices.
+
+    Attributes:
+        prices: of a byte of memory, and of a billionth of a core.
+        tops: by model, an upper bound of its reduced values, U_k(p).
+        total: no plan is worth more.
+    """
+
+    prices: tuple[float, float]
+    tops: Sequence[float]
+    total: float
+
+    def with_model(self, m: int) -> Prices:
+        """Return the prices, with what a plan is worth at most besides the reduced value of model `m`."""
+        return Prices(self.prices, self.total - self.tops[m])
+
+
 def charged_answer(
     instance: Instance, limits: Limits, classes: Sequence[Candidates], caps: Sequence[int], deadline: Deadline
-) -> tuple[list[Candidates], Answer] | None:
+) -> tuple[Sequence[Candidates], Answer] | None:
     """Return candidates, with their values after the charge, and the best plan of them; None if nothing fits.
 
     Args:
@@ -55,59 +86,82 @@ def charged_answer(
     known = [_charged(instance, m, c) for m, c in enumerate(classes)]
     if best_of_classes(known, caps, deadline) is None:
         return None
-    spare = caps[0] - sum(int(c.memory.min()) for c in classes)
-    rooms = [spare + int(c.memory.min()) for c in classes]
-    for m, room in enumerate(rooms):
-        known[m] = _merged(known[m], ChargedSearch(instance, limits, m).around(room), caps)
-    best = best_of_classes(known, caps, deadline)
-    assert best is not None, "with more candidates there is still a plan"
-    chosen, bound, searched = list(known), math.inf, False
+    least = [int(c.memory.min()) for c in classes]
+    spare = caps[0] - sum(least)
+    searches = [ChargedSearch(instance, limits, m, own + spare) for m, own in enumerate(least)]
+    known = [_merged(c, search.around(), caps) for c, search in zip(known, searches, strict=True)]
+    answer = best_of_classes(known, caps, deadline)
+    assert answer is not None, "with more candidates there is still a plan"
+    best, bound = _Best(known, answer), math.inf
     complete: dict[int, Candidates] = {}  # of models whose search left nothing out that can be part of a better plan
     widths = BeamWidths(deadline)
-    while len(complete) < len(known) and ((width := widths.next()) is not None or not searched):
-        searched = True
-        prices, rounding = knapsack.prices([c.value for c in known], _weights(known, caps), caps)
-        common = (prices[0], prices[1] if len(prices) > 1 else 0.0)
-        rounding *= _OTHER_PRICES[-1]
-        searches = [ChargedSearch(instance, limits, m, rounding) for m in range(len(known))]
-        # Upper bounds of the reduced values. Where one is not reached yet, a search brings it closer, and what it finds
-        # joins the candidates.
-        tops = {common: [max(_highest(c, common), s.highest(common)) for c, s in zip(known, searches, strict=True)]}
-        if width is None:
-            bound = _bound(common, tops[common], caps) + rounding
-            break
-        for m, search in enumerate(searches):
-            most = _highest(known[m], common)
-            if tops[common][m] > most + rounding:
-                found, left = search.compositions([Prices(common)], most, rooms[m], width, deadline)
-                known[m] = _merged(known[m], found, caps)
-                tops[common][m] = min(tops[common][m], max(left, _highest(known[m], common) + rounding))
-        better = best_of_classes(known, caps, deadline)
-        if better is not None and better.value >= best.value:
-            chosen, best = list(known), better
-        for factor in _OTHER_PRICES if any(common) else ():
-            at = (factor * common[0], factor * common[1])
-            tops[at] = [max(_highest(c, at), s.highest(at)) for c, s in zip(known, searches, strict=True)]
-        totals = {at: _bound(at, each, caps) + rounding for at, each in tops.items()}
-        bound = min(bound, *totals.values())
-        # Then the compositions that can be part of a better plan than the best one so far. `lost` bounds what the plans
-        # with those that were left out can be worth.
-        lost, more = -math.inf, list(known)
+    while len(complete) < len(known) and (width := widths.next()) is not None:
+        prices, rounding = _common_prices(known, caps)
+        searches = [replace(search, rounding=rounding) for search in searches]
+        # What is worth most at these prices. Bounds that nothing known reaches come closer, and candidates are found.
+        tops = _tops(known, searches, prices)
+        closer = [_closer(*each, prices, caps, width, deadline) for each in zip(known, tops, searches, strict=True)]
+        known, tops = [found for found, _ in closer], [top for _, top in closer]
+        best = best.or_of(known, best_of_classes(known, caps, deadline))
+        bounds = [_plan_bound(prices, tops, caps, rounding)]
+        for factor in _OTHER_PRICES if any(prices) else ():
+            others = (factor * prices[0], factor * prices[1])
+            bounds.append(_plan_bound(others, _tops(known, searches, others), caps, rounding))
+        bound = min(bound, *(b.total for b in bounds))
+        # What can be part of a better plan than the best one so far. `lost` bounds the plans with what was left out.
+        better, lost = list(known), -math.inf
         for m, search in enumerate(searches):
             if m not in complete:
-                rests = [Prices(at, totals[at] - each[m]) for at, each in tops.items()]
-                found, left = search.compositions(rests, best.value, rooms[m], width, deadline)
-                more[m] = _merged(known[m], found, caps)
-                lost = max(lost, left)
-                if left < best.value:
+                rests = [b.with_model(m) for b in bounds]
+                found, left = search.compositions(rests, best.answer.value, width, deadline)
+                better[m], lost = _merged(known[m], found, caps), max(lost, left)
+                if left < best.answer.value:
                     complete[m] = with_present(instance, limits, m, found)
-            more[m] = complete.get(m, more[m])
-        answer = best_of_classes(more, caps, deadline)
+        better = [complete.get(m, c) for m, c in enumerate(better)]
+        answer = best_of_classes(better, caps, deadline)
         if answer is not None:
             bound = min(bound, max(answer.bound, lost))
-            if answer.value >= best.value:
-                chosen, best = more, answer
-    return chosen, replace(best, bound=max(bound, best.value))
+            best = best.or_of(better, answer)
+    if bound == math.inf:  # there was no time for a search, but a bound there has to be
+        prices, rounding = _common_prices(known, caps)
+        searches = [replace(search, rounding=rounding) for search in searches]
+        bound = _plan_bound(prices, _tops(known, searches, prices), caps, rounding).total
+    return best.classes, replace(best.answer, bound=max(bound, best.answer.value))
+
+
+def _common_prices(known: Sequence[Candidates], caps: Sequence[int]) -> tuple[tuple[float, float], float]:
+    """Prices of memory and compute that suit all models, and the rounding of reduced values at all prices."""
+    prices, rounding = knapsack.prices([c.value for c in known], _weights(known, caps), caps)
+    return (prices[0], prices[1] if len(prices) > 1 else 0.0), rounding * _OTHER_PRICES[-1]
+
+
+def _tops(known: Sequence[Candidates], searches: Sequence[ChargedSearch], prices: tuple[float, float]) -> list[float]:
+    """By model, an upper bound of its reduced values; quick, and not tight."""
+    return [max(_highest(c, prices), s.highest(prices)) for c, s in zip(known, searches, strict=True)]
+
+
+def _closer(
+    known: Candidates,
+    top: float,
+    search: ChargedSearch,
+    prices: tuple[float, float],
+    caps: Sequence[int],
+    width: int,
+    deadline: Deadline,
+) -> tuple[Candidates, float]:
+    """The candidates of a model with those of the greatest reduced value, and an upper bound closer to that value."""
+    most = _highest(known, prices)
+    if top <= most + search.rounding:
+        return known, top
+    found, left = search.compositions([Prices(prices)], most, width, deadline)
+    known = _merged(known, found, caps)
+    return known, min(top, max(left, _highest(known, prices) + search.rounding))
+
+
+def _plan_bound(prices: tuple[float, float], tops: Sequence[float], caps: Sequence[int], rounding: float) -> _PlanBound:
+    """The bound at some prices, given for each model an upper bound of its reduced values."""
+    limits = sum(price * cap for price, cap in zip(prices, caps, strict=False))
+    return _PlanBound(prices, tops, sum(tops) + limits + rounding)
 
 
 def best_of_classes(classes: Sequence[Candidates], caps: Sequence[int], deadline: Deadline) -> Answer | None:
@@ -117,11 +171,6 @@ def best_of_classes(classes: Sequence[Candidates], caps: Sequence[int], deadline
 
 def _weights(classes: Sequence[Candidates], caps: Sequence[int]) -> list[list[Ints]]:
     return [[c.memory for c in classes], [c.cores for c in classes]][: len(caps)]
-
-
-def _bound(prices: Sequence[float], tops: Sequence[float], caps: Sequence[int]) -> float:
-    """An upper bound of all plans, given for each model an upper bound of its reduced values."""
-    return sum(tops) + sum(price * cap for price, cap in zip(prices, caps, strict=False))
 
 
 def _highest(candidates: Candidates, prices: tuple[float, float]) -> float:

@@ -68,12 +68,14 @@ class ChargedSearch:
         instance: the problem.
         limits: the limits of the moment.
         m: the model's index.
+        room: bytes that the model may take.
         rounding: the greatest rounding error of reduced values.
     """
 
     instance: Instance
     limits: Limits
     m: int
+    room: int
     rounding: float = 0.0
 
     @property
@@ -92,14 +94,13 @@ class ChargedSearch:
         return self.model.scale.step + self.rounding
 
     def compositions(
-        self, prices: Sequence[Prices], floor: float, room: int, width: int, deadline: Deadline
+        self, prices: Sequence[Prices], floor: float, width: int, deadline: Deadline
     ) -> tuple[Candidates, float]:
         """Return compositions within the model's own limits that may be part of a plan whose value reaches a floor.
 
         Args:
             prices: prices to bound compositions at; a composition must reach the floor at all of them.
             floor: plans of less value are of no use.
-            room: bytes that the model may take.
             width: how many partial compositions go on to the next block, at most.
             deadline: when to end the search.
 
@@ -109,19 +110,19 @@ class ChargedSearch:
             if there are none.
         """
         if deadline.passed():
-            return self._candidates([self._none(n) for n in self.model.rows], room), np.inf
+            return self._candidates([self._none(n) for n in self.model.rows]), np.inf
         parts, lost = [], -np.inf
         for mode in self.model.rows:
-            part, left = self._search(mode, prices, floor - self._slack, room, width, deadline)
+            part, left = self._search(mode, prices, floor - self._slack, width, deadline)
             parts.append(part)
             lost = max(lost, left + self._slack)
-        return self._candidates(parts, room), lost
+        return self._candidates(parts), lost
 
-    def around(self, room: int) -> Candidates:
-        """Return what runs, and that with one option or two changed, within the model's limits and `room` bytes."""
+    def around(self) -> Candidates:
+        """Return what runs, and that with one option or two changed, within the model's limits."""
         model, now = self.model, self.instance.running[self.m]
         if now is None:
-            return self._candidates([self._none(n) for n in model.rows], room)
+            return self._candidates([self._none(n) for n in model.rows])
         rows = model.rows[now.mode]
         counts = [len(row.options) for row in rows]
         changes: list[tuple[int, ...]] = [(b,) for b in range(len(counts))]
@@ -143,7 +144,7 @@ class ChargedSearch:
             option = choice[:, b].astype(np.intp)
             sums += np.stack([row.memory[option], row.latency[option], row.loss[last, option], charge[option]])
             last = option
-        return self._candidates([_found(now.mode, choice, sums, rows)], room)
+        return self._candidates([_found(now.mode, choice, sums, rows)])
 
     @property
     def _least_accuracy(self) -> float | None:
@@ -155,14 +156,14 @@ class ChargedSearch:
     def _none(self, mode: int) -> _Found:
         return _Found(mode, np.zeros((0, len(self.model.loads)), np.uint16), np.zeros((4, 0), np.int64))
 
-    def _candidates(self, parts: Sequence[_Found], room: int) -> Candidates:
-        """The compositions within the model's limits and `room` bytes, by ascending memory, then descending value."""
+    def _candidates(self, parts: Sequence[_Found]) -> Candidates:
+        """The compositions within the model's limits and its room, by ascending memory, then descending value."""
         model, slowdown, least = self.model, self.instance.slowdown[self.m], self._least_accuracy
         parts = [tight for part in parts for tight in self._at_least_levels(part)]
         memory, latency, loss, charge = np.concatenate([p.sums for p in parts], axis=1)
         mode = np.repeat([p.mode for p in parts], [len(p.choice) for p in parts])
         accuracy = model.accuracy(loss)
-        kept = (memory <= room) & (latency <= latency_limits(self.instance, self.limits, self.m, mode))
+        kept = (memory <= self.room) & (latency <= latency_limits(self.instance, self.limits, self.m, mode))
         if least is not None:
             kept &= accuracy >= least
         choice = np.concatenate([p.choice for p in parts])[kept]
@@ -182,7 +183,7 @@ class ChargedSearch:
             yield _Found(mode, part.choice[at], sums)
 
     def _search(
-        self, mode: int, prices: Sequence[Prices], floor: float, room: int, width: int, deadline: Deadline
+        self, mode: int, prices: Sequence[Prices], floor: float, width: int, deadline: Deadline
     ) -> tuple[_Found, float]:
         """The compositions in one mode that no bound puts below the floor, and a bound of those left out."""
         model, rows = self.model, self.model.rows[mode]
@@ -192,7 +193,7 @@ class ChargedSearch:
         rest = [[int(r.memory.min()), int(r.latency.min()), int(r.loss.min())] for r in rows]
         left = np.array([*rest, [0, 0, 0]]).sum(axis=0)
         bounds = [b for p in prices for b in self._bounds(mode, p)]
-        if memory + left[0] > room or min((b.top for b in bounds), default=-np.inf) < floor:
+        if memory + left[0] > self.room or min((b.top for b in bounds), default=-np.inf) < floor:
             return self._none(mode), -np.inf
         each = np.array([[b.top] for b in bounds])
         sums = np.array([[memory], [latency], [0], [fixed]])
@@ -208,7 +209,7 @@ class ChargedSearch:
             parent, option = np.divmod(kept, len(row.latency))
             added = [row.memory[option], row.latency[option], row.loss[last[parent], option], charges[i][option]]
             longer = sums[:, parent] + np.stack(added)
-            possible = (longer[0] <= room - left[0]) & (longer[1] <= limit - left[1])
+            possible = (longer[0] <= self.room - left[0]) & (longer[1] <= limit - left[1])
             if least is not None:
                 possible &= model.accuracy(longer[2] + left[2]) >= least
             at = np.flatnonzero(possible)

@@ -26,6 +26,7 @@ from legodnn.workload import SwitchCharge
 from tests.runtime.planning.random_cases import random_table
 
 Choice = tuple[int, ...]
+NO_LIMIT = 1 << 60  # bytes
 
 
 def random_instance(rng: np.random.Generator) -> tuple[Instance, Limits]:
@@ -102,7 +103,7 @@ def test_bounds_are_never_below_a_composition(seed: int) -> None:
             at = [int(np.searchsorted(row.options, o)) for row, o in zip(rows[mode], choice, strict=True)]
             dropped = sum(drop[b, o] for drop, b, o in zip(bound.drops, (0, *at), at, strict=False))
             assert value <= bound.top - dropped + slack
-    highest = ChargedSearch(instance, limits, 0).highest(prices.each)
+    highest = ChargedSearch(instance, limits, 0, NO_LIMIT).highest(prices.each)
     assert max(reduced_values(instance, limits, Prices(prices.each)).values(), default=-math.inf) <= highest
 
 
@@ -120,7 +121,7 @@ def test_a_search_finds_what_reaches_the_floor_or_bounds_it(
         return
     floor = float(np.quantile(list(values.values()), 0.8 * (seed % 2)))
     model = instance.models[0]
-    found, lost = ChargedSearch(instance, limits, 0).compositions([prices], floor, 1 << 60, width, NO_DEADLINE)
+    found, lost = ChargedSearch(instance, limits, 0, NO_LIMIT).compositions([prices], floor, width, NO_DEADLINE)
     points = found.origin.take(found.source)
     kept = {
         (int(n), tuple(c)): int(v) for n, c, v in zip(points.mode, points.choice.tolist(), found.value, strict=True)

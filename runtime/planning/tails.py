@@ -5,6 +5,7 @@ A profile knows tails under several conditions. Which of them count depends on w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -57,7 +58,7 @@ def tails_of(
     for threads in sorted({tail.threads for tail in profile.tail}):
         known = {(t.condition, t.other): t for t in profile.tail if t.threads == threads}
         stretches = {q: _measured_stretch(known, q, companions, periodic) for q in QUANTILES}
-        if row := {q: found / slowdown for q, found in stretches.items() if found is not None}:
+        if row := {q: found / slowdown for q, found in stretches.items() if found < math.inf}:
             tails[threads] = row
     return tails or None
 
@@ -103,16 +104,17 @@ def _measured_stretch(
     quantile: float,
     companions: Sequence[Companion],
     periodic: bool,
-) -> float | None:
-    """How many times longer than predicted inferences take at one thread count; None if that is not known.
+) -> float:
+    """How many times longer than predicted inferences take at one thread count; infinity if that is not known.
 
     What was learned in use counts as far as it goes. Beyond, it is known what the profiler measured, but no less.
     """
     used = known.get(("use", None))
-    if (learned := _at(used, quantile)) is not None:
+    if used is None:
+        return _profiled_stretch(known, quantile, companions, periodic)
+    if (learned := _at(used, quantile)) < math.inf:
         return learned
-    measured = _profiled_stretch(known, quantile, companions, periodic)
-    return max(measured, used.stretch[-1]) if used and measured is not None else measured
+    return max(used.stretch[-1], _profiled_stretch(known, quantile, companions, periodic))
 
 
 def _profiled_stretch(
@@ -120,29 +122,29 @@ def _profiled_stretch(
     quantile: float,
     companions: Sequence[Companion],
     periodic: bool,
-) -> float | None:
-    """How many times longer than predicted inferences take by what the profiler measured; None if it did not."""
-    alone = _at(known.get(("alone", None)), quantile)
-    if alone is None:
-        return None
+) -> float:
+    """How many times longer than predicted inferences take, as profiled; infinity if that is not known.
+
+    A condition that was not measured counts as if nothing took longer than alone, or beside another model than medians
+    say. The stretch of one of which too few inferences were measured is not known, and so the whole is not.
+    """
+    measured_alone = known.get(("alone", None))
+    alone = _at(measured_alone, quantile) if measured_alone else math.inf
+    if alone == math.inf:
+        return alone
     paused = known.get(("periodic", None)) if periodic else None
-    rested = _at(paused, quantile)
-    if paused and rested is None:
-        return None  # what is known of fewer inferences would be too short
-    following_all, added = max(alone, rested or 0.0), 0.0
+    in_turn = max(alone, _at(paused, quantile)) if paused else alone
+    slower_beside = 0.0
     for other in companions:
-        after = known.get(("after", other.store_id), known.get(("after", None)))
-        beside = known.get(("beside", other.store_id)) if other.meets > 1 - quantile else None
-        following, met = _at(after, quantile), _at(beside, quantile)
-        if (after and following is None) or (beside and met is None):
-            return None
-        following_all += max(0.0, (following or 0.0) - alone)
+        if after := known.get(("after", other.store_id), known.get(("after", None))):
+            in_turn += max(0.0, _at(after, quantile) - alone)
         if other.meets > 1 - quantile:
-            added += max(0.0, other.slowdown - 1 if met is None else met / alone - 1)
-    return following_all * (1 + added)
+            beside = known.get(("beside", other.store_id))
+            slower_beside += max(0.0, (_at(beside, quantile) / alone if beside else other.slowdown) - 1)
+    return in_turn * (1 + slower_beside)
 
 
-def _at(tail: Tail | None, quantile: float) -> float | None:
-    """The stretch at the least quantile that is kept and no less than this; None if there is none."""
-    pairs = zip(tail.quantiles, tail.stretch, strict=True) if tail else ()
-    return next((measured for kept, measured in pairs if kept >= quantile), None)
+def _at(tail: Tail, quantile: float) -> float:
+    """The stretch at the least quantile that is kept and no less than this; infinity if there is none."""
+    pairs = zip(tail.quantiles, tail.stretch, strict=True)
+    return next((measured for kept, measured in pairs if kept >= quantile), math.inf)

@@ -7,13 +7,22 @@ Sequences are convolved as images of one row, which lie between two operators mo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from legodnn.blocks.importing.tflite.file import ForeignGraph, ForeignOperator, ForeignTensor
 
 _SAME, _VALID = 0, 1  # paddings by their numbers in the format
-_ONE_ROW = 1  # the axis of the height
+_ROW = 1  # the axis of the height, along which a sequence has one row
+
+_SPLIT, _CONVOLVED, _JOINED = ("SPACE_TO_BATCH_ND",), ("CONV_2D", "DEPTHWISE_CONV_2D"), ("BATCH_TO_SPACE_ND",)
+# The operators that such a convolution is made of, in the order in which they run, by the kinds that each may be of.
+_OF_IMAGES = (_SPLIT, _CONVOLVED, _JOINED)
+_OF_SEQUENCES = (_SPLIT, ("EXPAND_DIMS", "RESHAPE"), _CONVOLVED, ("RESHAPE", "SQUEEZE"), _JOINED)
+_COUNTS_OF_INPUTS = {
+    "SPACE_TO_BATCH_ND": (3,), "BATCH_TO_SPACE_ND": (3,), "CONV_2D": (2, 3), "DEPTHWISE_CONV_2D": (2, 3),
+    "EXPAND_DIMS": (2,), "RESHAPE": (1, 2), "SQUEEZE": (1,),
+}  # fmt: skip
 
 
 def with_dilations(graph: ForeignGraph) -> ForeignGraph:
@@ -23,62 +32,88 @@ def with_dilations(graph: ForeignGraph) -> ForeignGraph:
     """
     makers = {i: operator for operator in graph.operators for i in operator.outputs}
     tensors, operators = list(graph.tensors), list[ForeignOperator]()
-    for operator in graph.operators:
-        operators += _dilated(graph, operator, makers, tensors) or [operator]
+    for last in graph.operators:
+        if chain := _chain(last, makers, _OF_IMAGES):
+            operators.append(_dilated(graph, *chain) or last)
+        elif chain := _chain(last, makers, _OF_SEQUENCES):
+            made, added = _of_one_row(graph, len(tensors), *chain)
+            operators += made or [last]
+            tensors += added
+        else:
+            operators.append(last)
     return replace(graph, tensors=tuple(tensors), operators=tuple(operators))
 
 
-def _dilated(
-    graph: ForeignGraph, last: ForeignOperator, makers: Mapping[int, ForeignOperator], tensors: list[ForeignTensor]
+def _chain(
+    last: ForeignOperator, makers: Mapping[int, ForeignOperator], kinds: Sequence[Collection[str]]
 ) -> list[ForeignOperator]:
-    """Return the dilated convolution that an operator ends, between the operators that make one row and take it away.
+    """Return operators of some kinds, each of which reads what the one before makes; none if `last` ends no such chain.
 
-    Tensors that these need are added. There are no operators if it ends something else.
+    Args:
+        last: the last one.
+        makers: by tensor, the operator that makes it.
+        kinds: for each operator, the kinds that it may be of.
     """
-    if last.kind != "BATCH_TO_SPACE_ND" or len(last.inputs) != 3:
-        return []
-    convolution = makers.get(last.inputs[0])
-    row = convolution is not None and convolution.kind in ("RESHAPE", "SQUEEZE")
-    convolution = makers.get(convolution.inputs[0]) if row and convolution else convolution
-    if convolution is None or convolution.kind not in ("CONV_2D", "DEPTHWISE_CONV_2D") or len(convolution.inputs) < 2:
-        return []
-    first = widened = makers.get(convolution.inputs[0])
-    if row and widened and widened.kind in ("EXPAND_DIMS", "RESHAPE"):
-        first = makers.get(widened.inputs[0])
-    if first is None or widened is None or first.kind != "SPACE_TO_BATCH_ND" or len(first.inputs) != 3:
-        return []
-    options = _options(graph, first, convolution, last)
+    chain = list[ForeignOperator]()
+    operator: ForeignOperator | None = last
+    for wanted in reversed(kinds):
+        if operator is None or operator.kind not in wanted:
+            return []
+        if len(operator.inputs) not in _COUNTS_OF_INPUTS[operator.kind]:  # a damaged file: its rule refuses it
+            return []
+        chain.insert(0, operator)
+        operator = makers.get(operator.inputs[0])
+    return chain if last.outputs else []
+
+
+def _dilated(
+    graph: ForeignGraph, split: ForeignOperator, convolution: ForeignOperator, joined: ForeignOperator
+) -> ForeignOperator | None:
+    """Return the dilated convolution that computes the same as some operators; None if there is none."""
+    options = _options(graph, split, convolution, joined)
     if options is None:
-        return []
-    inputs = (first.inputs[0], *convolution.inputs[1:])
-    made = replace(convolution, number=last.number, inputs=inputs, outputs=last.outputs, options=options)
-    if not row:
-        return [made]
-    read, written = (graph.tensors[i].shape for i in (first.inputs[0], last.outputs[0]))
-    rows = (widened.outputs[0], convolution.outputs[0]), (widened.inputs[0], last.inputs[0])
-    wide, narrow = ([graph.tensors[i].shape for i in pair] for pair in rows)
-    same = all(w[1:] == (1, *n[1:]) for w, n in zip(wide, narrow, strict=True))
-    if not same or len(read) != 3 or len(written) != 3:
-        return []
-    at = len(tensors)
-    for operator, shape in ((widened, read), (convolution, written)):
-        tensor = graph.tensors[operator.outputs[0]]
-        tensors.append(replace(tensor, shape=(*shape[:_ONE_ROW], 1, *shape[_ONE_ROW:])))
-    sizes = [1, 1, *(d or -1 for d in read[1:])]
-    return [
-        replace(
-            widened, number=last.number, kind="RESHAPE", inputs=inputs[:1], outputs=(at,), options={"shape": sizes}
-        ),
-        replace(made, inputs=(at, *inputs[1:]), outputs=(at + 1,)),
-        replace(last, kind="SQUEEZE", inputs=(at + 1,), options={"dims": [_ONE_ROW]}),
+        return None
+    inputs = (split.inputs[0], *convolution.inputs[1:])
+    return ForeignOperator(joined.number, convolution.kind, inputs, joined.outputs, options)
+
+
+def _of_one_row(
+    graph: ForeignGraph,
+    at: int,
+    split: ForeignOperator,
+    widened: ForeignOperator,
+    convolution: ForeignOperator,
+    narrowed: ForeignOperator,
+    joined: ForeignOperator,
+) -> tuple[list[ForeignOperator], list[ForeignTensor]]:
+    """Return the dilated convolution of images of one row, between operators that make the row and take it away.
+
+    The two tensors around the convolution are new; the first one's index is `at`. Without such a convolution that
+    computes the same as the given operators, nothing is returned.
+    """
+    dilated = _dilated(graph, split, convolution, joined)
+    read, written = (graph.tensors[i].shape for i in (split.inputs[0], joined.outputs[0]))
+    ends = ((widened.inputs[0], widened.outputs[0]), (narrowed.outputs[0], narrowed.inputs[0]))
+    one_row = all(graph.tensors[row].shape[1:] == (1, *graph.tensors[i].shape[1:]) for i, row in ends)
+    if dilated is None or not one_row or not len(read) == len(written) == 3:
+        return [], []
+    added = [
+        replace(graph.tensors[operator.outputs[0]], shape=(*shape[:_ROW], 1, *shape[_ROW:]))
+        for operator, shape in ((widened, read), (convolution, written))
     ]
+    shape = [1, 1, *(d or -1 for d in read[1:])]
+    return [
+        ForeignOperator(joined.number, "RESHAPE", split.inputs[:1], (at,), {"shape": shape}),
+        replace(dilated, inputs=(at, *convolution.inputs[1:]), outputs=(at + 1,)),
+        ForeignOperator(joined.number, "SQUEEZE", (at + 1,), joined.outputs, {"dims": [_ROW]}),
+    ], added
 
 
 def _options(
-    graph: ForeignGraph, first: ForeignOperator, convolution: ForeignOperator, last: ForeignOperator
+    graph: ForeignGraph, split: ForeignOperator, convolution: ForeignOperator, joined: ForeignOperator
 ) -> dict[str, object] | None:
     """Return the options of the dilated convolution; None if there is none that computes the same."""
-    blocks, paddings, others, crops = (_numbers(graph, i) for i in (*first.inputs[1:], *last.inputs[1:]))
+    blocks, paddings, others, crops = (_numbers(graph, i) for i in (*split.inputs[1:], *joined.inputs[1:]))
     if len(blocks) == 1:  # a sequence
         blocks, paddings, others, crops = [1, *blocks], [0, 0, *paddings], [1, *others], [0, 0, *crops]
     options = convolution.options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from legodnn.blocks.importing.tflite.dilation import with_dilations
 from legodnn.blocks.importing.tflite.file import read_tflite
 from legodnn.blocks.importing.tflite.graph import graph_of
 from legodnn.blocks.importing.tflite.post_processing import post_processing_of
@@ -76,3 +78,16 @@ def test_other_pieces_of_images_are_refused() -> None:
 
     with pytest.raises(ModelError, match=r"SPACE_TO_BATCH_ND.* there is no rule for it"):
         graph_of(of_any_batch(layers.ZeroPadding2D(((0, 1), (0, 0))), layers.Lambda(moved)), "f")
+
+
+def test_operators_of_a_damaged_file_are_left_to_their_rules() -> None:
+    graph = read_tflite(of_any_batch(layers.Reshape((16, 39)), layers.Conv1D(5, 3, dilation_rate=3)))
+    kinds = {operator.kind for operator in with_dilations(graph).operators}
+    assert "SQUEEZE" in kinds, "it is a sequence that is convolved"
+    for last in [o for o in graph.operators if o.kind == "BATCH_TO_SPACE_ND"]:
+        (narrowed,) = (o for o in graph.operators if o.outputs == last.inputs[:1])
+        for broken in (replace(narrowed, inputs=()), replace(last, outputs=())):
+            damaged = replace(
+                graph, operators=tuple(broken if o.number == broken.number else o for o in graph.operators)
+            )
+            assert with_dilations(damaged).operators == damaged.operators

@@ -21,7 +21,7 @@ from legodnn.lifetime import Lifetime
 from legodnn.runtime.device.memory import release_freed_memory
 from legodnn.runtime.executors import address_space, linked_model, litert_capi, tensor_pool
 from legodnn.runtime.executors.base import Choice, ComposedModel, check_choices
-from legodnn.runtime.executors.linked_front import Front
+from legodnn.runtime.executors.linked_front import Front, joined_front, separate_front
 from legodnn.runtime.executors.packed_places import spans_of
 from legodnn.runtime.executors.weight_cache import PackedWeights, open_packed
 from legodnn.store import Store
@@ -86,7 +86,7 @@ class CApiExecutor:
         if model is None:
             self._ends.fill(lambda: tensor_pool.allocate_ends(manifest))
             packed = self._packed_for(choices)
-            model = self._compiled(packed, packed.fronts.joined(numbers, manifest), choices[0])
+            model = self._compiled(packed, joined_front(packed.graphs, numbers, manifest), choices[0])
             self._joined[choices] = model
         inputs, outputs = self._ends.of(manifest.read_inputs), self._ends.of(manifest.outputs)
         step = model.call(0, inputs, outputs)
@@ -104,7 +104,7 @@ class CApiExecutor:
         if key not in self._separate:
             self._pool.fill(lambda: tensor_pool.allocate_pool(self._store.manifest))
             packed = self._packed_for(choices)
-            self._separate[key] = self._compiled(packed, packed.fronts.separate(numbers), next(iter(choices)))
+            self._separate[key] = self._compiled(packed, separate_front(packed.graphs, numbers), next(iter(choices)))
         segments = {s.name: s for s in self._store.manifest.segments}
         steps: dict[Choice, Callable[[], None]] = {}
         for signature, number in enumerate(numbers):
@@ -173,7 +173,7 @@ class CApiExecutor:
         self._life.check()
         kept = set(choices)
         for packed in self._packed.values():
-            packed.fronts.drop_read()
+            packed.graphs.drop_read()
         for joined in [c for c in self._joined if not kept.issuperset(c)]:
             if model := self._joined.pop(joined, None):
                 model.close()

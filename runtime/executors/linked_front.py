@@ -16,20 +16,18 @@ import mmap
 import struct
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.manifest import Manifest, Segment
+from legodnn.runtime.executors.linked_graphs import LinkedGraph, LinkedGraphs
 from legodnn.runtime.tflite.flatbuffer import fields
 from legodnn.runtime.tflite.flatbuffer_writer import Place, write_flatbuffer
 from legodnn.runtime.tflite.model_file import IDENTIFIER
 
 _VERSION = 3  # of the format
-_CODES, _GRAPHS, _BUFFERS = 1, 2, 4  # numbers of fields of a model
-_TENSORS, _INPUTS, _OUTPUTS, _OPERATORS = 0, 1, 2, 3  # of a graph; of an operator, 1 and 2 are what it reads and writes
-_BUFFER = 2  # of a tensor
 # What a front takes beyond the offsets to tables: for a model, and for each graph and each of its inputs and outputs.
 _MODEL_BYTES, _GRAPH_BYTES, _NAMED_TENSOR_BYTES = 512, 256, 64
 
@@ -104,193 +102,103 @@ class Front:
         return changed.union(range(-(-len(self.content) // mmap.PAGESIZE)))
 
 
-class _Graph(NamedTuple):
-    """Where the parts of one option's graph lie in a head.
+def separate_front(graphs: LinkedGraphs, numbers: Sequence[int]) -> Front:
+    """Make the front of a model with a signature for each of some options, in the order in which they are given.
 
-    Attributes:
-        place: its table, alone.
-        tensors, operators: the tables of these.
-        buffers: numbers of the buffers of its constants.
-        inputs, outputs: indices of tensors.
-        indices: every index of a tensor that an operator reads or writes.
-        places: where these lie.
+    A signature's inputs are called x0, x1 and so on, its outputs y0, y1 and so on.
     """
-
-    place: NDArray[np.int64]
-    tensors: NDArray[np.int64]
-    operators: NDArray[np.int64]
-    buffers: NDArray[np.int64]
-    inputs: NDArray[np.int64]
-    outputs: NDArray[np.int64]
-    indices: NDArray[np.int64]
-    places: NDArray[np.int64]
+    chosen = [graphs.graph(number) for number in numbers]
+    signatures = [_signature(i, g.inputs, g.outputs) for i, g in enumerate(chosen)]
+    return _front(graphs, numbers, chosen, np.concatenate([g.place for g in chosen]), signatures)
 
 
-@dataclass(frozen=True, eq=False)
-class Fronts:
-    """Makes the fronts of one head.
+def packing_front(graphs: LinkedGraphs, numbers: Sequence[int], inner: Collection[int]) -> Front:
+    """Make the front of a model whose weights are packed for any composition, and for options one by one.
 
-    Attributes:
-        head: its content, as `linked_model.link` made it.
-        index: where the parts of all options' graphs are, as `make_index` made it; None to look in the head each time,
-            which takes six times as long.
+    XNNPACK tells the packed weights of the last operator of all from those of others, though they are the same. So the
+    options that other segments may follow are there twice: as they are, and with an operator more at the end.
+
+    Args:
+        graphs: those of all options.
+        numbers: all options, in the order in which their packed weights are to lie in the file.
+        inner: those that other segments may follow.
     """
-
-    head: mmap.mmap | bytes
-    index: mmap.mmap | bytes | None = None
-
-    def make_index(self) -> bytes:
-        """Find the parts of all graphs: numbers of 32 bits, first where each part begins, and where the last ends."""
-        count = len(self._tables(self._field(self._led_to(0), _GRAPHS)))
-        parts = [part for number in range(count) for part in self._found(number)]
-        starts = np.cumsum([len(parts) + 1, *map(len, parts)])
-        return np.concatenate([starts, *parts]).astype("<i4").tobytes()
-
-    def drop_read(self) -> None:
-        """Give back the pages that were read to make fronts."""
-        for read in (self.head, self.index):
-            if isinstance(read, mmap.mmap):
-                read.madvise(mmap.MADV_DONTNEED)
-
-    def separate(self, numbers: Sequence[int]) -> Front:
-        """Make the front of a model with a signature for each of some options, in the order in which they are given.
-
-        A signature's inputs are called x0, x1 and so on, its outputs y0, y1 and so on.
-        """
-        graphs = [self._graph(number) for number in numbers]
-        signatures = [_signature(i, g.inputs, g.outputs) for i, g in enumerate(graphs)]
-        return self._front(numbers, graphs, np.concatenate([g.place for g in graphs]), signatures)
-
-    def to_pack(self, numbers: Sequence[int], inner: Collection[int]) -> Front:
-        """Make the front of a model whose weights are packed for any composition, and for options one by one.
-
-        XNNPACK tells the packed weights of the last operator of all from those of others, though they are the same. So
-        the options that other segments may follow are there twice: as they are, and with an operator more at the end.
-
-        Args:
-            numbers: all options, in the order in which their packed weights are to lie in the file.
-            inner: those that other segments may follow.
-        """
-        chosen = [self._graph(number) for number in numbers]
-        graphs: list[Any] = [Place(int(g.place[0])) for g in chosen]
-        signatures = [_signature(i, g.inputs, g.outputs) for i, g in enumerate(chosen)]
-        for graph in (self._graph(number) for number in numbers if number in inner):
-            last, new = int(graph.outputs[0]), len(graph.tensors)
-            longer = {
-                "tensors": np.append(graph.tensors, graph.tensors[last]),
-                "inputs": graph.inputs,
-                "outputs": [new],
-                "operators": [
-                    *(Place(int(place)) for place in graph.operators),
-                    {"code": NEGATION, "inputs": [last], "outputs": [new]},
-                ],
-            }
-            signatures.append(_signature(len(graphs), graph.inputs, np.array([new], np.int64)))
-            graphs.append(longer)
-        return self._front(numbers, chosen, graphs, signatures)
-
-    def joined(self, numbers: Sequence[int], manifest: Manifest) -> Front:
-        """Make the front of a model with one signature: a composition, whose inputs are those of the manifest that
-        segments read, and whose outputs are the manifest's.
-
-        Args:
-            numbers: an option for each segment, in topological order.
-            manifest: of the store.
-        """
-        graphs = [self._graph(number) for number in numbers]
-        tensor_of: dict[str, int] = {}  # the index, in the joined graph, of every tensor between segments
-        changed, start = [], 0
-        for graph, segment in zip(graphs, manifest.segments, strict=True):
-            new = _indices_when_joined(graph, segment, tensor_of, start)
-            changed.append((graph.places, new[graph.indices]))
-            start += len(graph.tensors)
-        ends = [np.array([tensor_of[n] for n in names], np.int64)
-                for names in (manifest.read_inputs, manifest.outputs)]  # fmt: skip
-        whole = {
-            "tensors": np.concatenate([g.tensors for g in graphs]),
-            "inputs": ends[0],
-            "outputs": ends[1],
-            "operators": np.concatenate([g.operators for g in graphs]),
+    chosen = [graphs.graph(number) for number in numbers]
+    tables: list[Any] = [Place(int(g.place[0])) for g in chosen]
+    signatures = [_signature(i, g.inputs, g.outputs) for i, g in enumerate(chosen)]
+    for graph in (g for number, g in zip(numbers, chosen, strict=True) if number in inner):
+        last, new = int(graph.outputs[0]), len(graph.tensors)
+        longer = {
+            "tensors": np.append(graph.tensors, graph.tensors[last]),
+            "inputs": graph.inputs,
+            "outputs": [new],
+            "operators": [
+                *(Place(int(place)) for place in graph.operators),
+                {"code": NEGATION, "inputs": [last], "outputs": [new]},
+            ],
         }
-        return self._front(numbers, graphs, [whole], [_signature(0, *ends)], changed)
-
-    def _front(
-        self,
-        numbers: Sequence[int],
-        chosen: Sequence[_Graph],
-        graphs: Any,
-        signatures: Sequence[Any],
-        changed: Sequence[tuple[NDArray[np.int64], NDArray[np.int32]]] = (),
-    ) -> Front:
-        """Make the front of a model with these graphs, which hold what the chosen options' graphs do, and signatures.
-
-        Buffers keep their numbers, by which packed weights are found. Those of other options are empty, like the first.
-        """
-        root = self._led_to(0)
-        all_buffers = self._tables(self._field(root, _BUFFERS))
-        buffers = np.full(len(all_buffers), all_buffers[0])
-        used = np.concatenate([graph.buffers for graph in chosen])
-        buffers[used] = all_buffers[used]
-        codes = Place(self._led_to(self._field(root, _CODES)))
-        model = {"version": _VERSION, "codes": codes, "graphs": graphs, "buffers": buffers, "signatures": signatures}
-        return Front(tuple(numbers), write_flatbuffer(model, IDENTIFIER, _SCHEMA), used, changed)
-
-    def _graph(self, number: int) -> _Graph:
-        """Return the parts of an option's graph."""
-        if self.index is None:
-            return self._found(number)
-        numbers, count = np.frombuffer(self.index, "<i4"), len(_Graph._fields)
-        starts = numbers[number * count : (number + 1) * count + 1]
-        # A copy, since a mapped file cannot be closed while an array shows a part of it.
-        parts = numbers[starts[0] : starts[-1]].astype(np.int64)
-        return _Graph(*np.split(parts, starts[1:-1] - starts[0]))
-
-    def _found(self, number: int) -> _Graph:
-        """Find the parts of an option's graph in the head."""
-        place = int(self._tables(self._field(self._led_to(0), _GRAPHS))[number])
-        tensors, operators = (self._tables(self._field(place, at)) for at in (_TENSORS, _OPERATORS))
-        read = [self._numbers(self._field(int(o), at)) for o in operators for at in (_INPUTS, _OUTPUTS)]
-        return _Graph(
-            np.array([place], np.int64),
-            tensors,
-            operators,
-            np.array([self._number(self._field(int(tensor), _BUFFER)) for tensor in tensors], np.int64),
-            self._numbers(self._field(place, _INPUTS))[0],
-            self._numbers(self._field(place, _OUTPUTS))[0],
-            np.concatenate([values for values, _ in read]),
-            np.concatenate([places for _, places in read]),
-        )
-
-    def _number(self, place: int) -> int:
-        """Return the number at the place of a field; 0, the default, if the field is absent."""
-        return int(struct.unpack_from("<I", self.head, place)[0]) if place else 0
-
-    def _led_to(self, place: int) -> int:
-        """Return the place that the offset at another place leads to."""
-        return place + int(struct.unpack_from("<I", self.head, place)[0])
-
-    def _field(self, table: int, number: int) -> int:
-        """Return the place of a table's field; 0 if the field is absent."""
-        listed = table - int(struct.unpack_from("<i", self.head, table)[0])
-        (length,) = struct.unpack_from("<H", self.head, listed)
-        at = 4 + 2 * number
-        slot = int(struct.unpack_from("<H", self.head, listed + at)[0]) if at < length else 0
-        return table + slot if slot else 0
-
-    def _numbers(self, place: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the elements of the vector that a field leads to, and their places; none where there is no field."""
-        start = self._led_to(place) if place else 0
-        count = int(struct.unpack_from("<I", self.head, start)[0]) if place else 0
-        values = np.frombuffer(self.head, "<i4", count, start + 4).astype(np.int64)
-        return values, start + 4 + 4 * np.arange(count, dtype=np.int64)
-
-    def _tables(self, place: int) -> NDArray[np.int64]:
-        """Return the places of the tables in the vector that a field leads to."""
-        offsets, places = self._numbers(place)
-        return places + offsets.astype(np.uint32)
+        signatures.append(_signature(len(tables), graph.inputs, np.array([new], np.int64)))
+        tables.append(longer)
+    return _front(graphs, numbers, chosen, tables, signatures)
 
 
-def _indices_when_joined(graph: _Graph, segment: Segment, tensor_of: dict[str, int], start: int) -> NDArray[np.int32]:
+def joined_front(graphs: LinkedGraphs, numbers: Sequence[int], manifest: Manifest) -> Front:
+    """Make the front of a model with one signature: a composition, whose inputs are those of the manifest that segments
+    read, and whose outputs are the manifest's.
+
+    Args:
+        graphs: those of all options.
+        numbers: an option for each segment, in topological order.
+        manifest: of the store.
+    """
+    chosen = [graphs.graph(number) for number in numbers]
+    tensor_of: dict[str, int] = {}  # the index, in the joined graph, of every tensor between segments
+    changed, start = [], 0
+    for graph, segment in zip(chosen, manifest.segments, strict=True):
+        new = _indices_when_joined(graph, segment, tensor_of, start)
+        changed.append((graph.places, new[graph.indices]))
+        start += len(graph.tensors)
+    inputs, outputs = (
+        np.array([tensor_of[name] for name in names], np.int64) for names in (manifest.read_inputs, manifest.outputs)
+    )
+    whole = {
+        "tensors": np.concatenate([g.tensors for g in chosen]),
+        "inputs": inputs,
+        "outputs": outputs,
+        "operators": np.concatenate([g.operators for g in chosen]),
+    }
+    return _front(graphs, numbers, chosen, [whole], [_signature(0, inputs, outputs)], changed)
+
+
+def _front(
+    graphs: LinkedGraphs,
+    numbers: Sequence[int],
+    chosen: Sequence[LinkedGraph],
+    tables: Any,
+    signatures: Sequence[Any],
+    changed: Sequence[tuple[NDArray[np.int64], NDArray[np.int32]]] = (),
+) -> Front:
+    """Make the front of a model with tables of graphs, which hold what the chosen options' graphs do, and signatures.
+
+    Buffers keep their numbers, by which packed weights are found. Those of other options are empty, like the first.
+    """
+    all_buffers = graphs.buffers()
+    buffers = np.full(len(all_buffers), all_buffers[0])
+    used = np.concatenate([graph.buffers for graph in chosen])
+    buffers[used] = all_buffers[used]
+    model = {
+        "version": _VERSION,
+        "codes": Place(graphs.codes()),
+        "graphs": tables,
+        "buffers": buffers,
+        "signatures": signatures,
+    }
+    return Front(tuple(numbers), write_flatbuffer(model, IDENTIFIER, _SCHEMA), used, changed)
+
+
+def _indices_when_joined(
+    graph: LinkedGraph, segment: Segment, tensor_of: dict[str, int], start: int
+) -> NDArray[np.int32]:
     """Return what each index of a graph's tensors becomes in a joined graph, and for -1, which is none, -1.
 
     What another segment writes is read there. The tensors that this segment writes, and those inputs of the model that

@@ -56,7 +56,7 @@ def spans_of(places: Places, buffers: NDArray[np.int64], joined: bool) -> list[t
         places: what the file holds.
         buffers: numbers of the buffers of the model's constants.
         joined: whether its options are joined to one graph. What is packed of the last operator of an option is there
-            twice then: first for the option by itself, later for joined ones (see `linked_front.Fronts.to_pack`).
+            twice then: first for the option by itself, later for joined ones (see `linked_front.packing_front`).
     """
     read = places[np.isin(places[:, 0], buffers)]
     chosen: dict[tuple[int, int], tuple[int, int]] = {}

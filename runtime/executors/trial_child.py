@@ -24,6 +24,7 @@ from legodnn.errors import ExecutionError, LegoError, PackingError, StoreError, 
 from legodnn.manifest import Option, Segment
 from legodnn.runtime.executors import interpreter, linked_model, litert_capi, tensor_pool, weight_cache
 from legodnn.runtime.executors.base import Choice, covering_compositions
+from legodnn.runtime.executors.linked_front import joined_front, separate_front
 from legodnn.runtime.executors.trial import memory_is_limited
 from legodnn.runtime.tflite.check import check_option
 from legodnn.store import Store
@@ -106,7 +107,7 @@ def run_by_capi(store: Store, folder: Path, compact: bool = False) -> None:
     tensors = tensor_pool.allocate_pool(store.manifest)
     handles = {name: litert_capi.CApiTensor(array) for name, array in tensors.items()}
     with closing(packed), closing(linked_model.MappedFiles(store)) as files:
-        everything = packed.fronts.separate(range(len(files.spans)))
+        everything = separate_front(packed.graphs, range(len(files.spans)))
         with (
             closing(linked_model.MappedModel(files, packed.head, everything)) as mapped,
             closing(litert_capi.CApiModel(mapped.address, mapped.size, 1, packed.weights, compact)) as model,
@@ -130,7 +131,7 @@ def _run_joined(
     inputs, outputs = [tensors[name] for name in manifest.read_inputs], [tensors[name] for name in manifest.outputs]
     number = {(s.name, o.name): i for i, (s, o) in enumerate(linked_model.linked_options(store))}
     for choices in covering_compositions(store):
-        front = packed.fronts.joined([number[c.segment, c.option] for c in choices], manifest)
+        front = joined_front(packed.graphs, [number[c.segment, c.option] for c in choices], manifest)
         try:
             with (
                 closing(linked_model.MappedModel(files, packed.head, front)) as mapped,

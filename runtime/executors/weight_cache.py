@@ -33,7 +33,8 @@ from legodnn.runtime.executors.cache_folder import (
     mark_used,
     unfinished_entry,
 )
-from legodnn.runtime.executors.linked_front import Fronts
+from legodnn.runtime.executors.linked_front import packing_front
+from legodnn.runtime.executors.linked_graphs import LinkedGraphs
 from legodnn.runtime.executors.linked_model import MappedFiles, MappedModel, link, linked_options
 from legodnn.runtime.executors.packed_places import Places, read_places
 from legodnn.store import Store
@@ -48,7 +49,7 @@ class PackedWeights:
 
     Attributes:
         head: file descriptor of the head of the store's linked model (see `linked_model`), read only.
-        fronts: makes the fronts of models of it.
+        graphs: those of the options, which fronts of models are made of (see `linked_front`).
         weights: file descriptor of the packed weights, read only.
         places: which bytes of these hold which weights.
         close: closes the descriptors, unless that has been done; so does dropping this object.
@@ -57,7 +58,7 @@ class PackedWeights:
     def __init__(self, head: int, weights: int, index: mmap.mmap, places: Places) -> None:
         self.head, self.weights, self.places = head, weights, places
         content = mmap.mmap(head, 0, prot=mmap.PROT_READ)
-        self.fronts = Fronts(content, index)
+        self.graphs = LinkedGraphs(content, index)
         self.close = release_with(self, _close_entry, (content, index), head, weights)
 
 
@@ -176,9 +177,9 @@ def write_entry(store: Store, folder: Path, compact: bool = False) -> None:
     (folder / HEAD).write_bytes(link(store))
     last = store.manifest.segments[-1]
     inner = [number for number, (segment, _) in enumerate(linked_options(store)) if segment != last]
-    fronts = Fronts((folder / HEAD).read_bytes())
-    (folder / INDEX).write_bytes(fronts.make_index())
-    everything = fronts.to_pack(_packing_order(store), inner)
+    graphs = LinkedGraphs((folder / HEAD).read_bytes())
+    (folder / INDEX).write_bytes(graphs.make_index())
+    everything = packing_front(graphs, _packing_order(store), inner)
     with (
         (folder / HEAD).open("rb") as head,
         closing(MappedFiles(store)) as files,

@@ -1,4 +1,7 @@
-"""A front describes chosen options and nothing else: one by one, or joined to one graph that computes the same bits."""
+"""A front describes chosen options and nothing else: one by one, or joined to one graph that computes the same bits.
+
+Covers also: runtime.executors.linked_graphs.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,8 @@ from hypothesis import strategies as st
 from legodnn.manifest import MANIFEST
 from legodnn.runtime.executors.base import Choice
 from legodnn.runtime.executors.capi_executor import CApiExecutor
-from legodnn.runtime.executors.linked_front import Front, Fronts
+from legodnn.runtime.executors.linked_front import Front, joined_front, separate_front
+from legodnn.runtime.executors.linked_graphs import LinkedGraphs
 from legodnn.runtime.executors.linked_model import link, linked_options
 from legodnn.runtime.executors.select import open_executor
 from legodnn.store import Store
@@ -49,7 +53,7 @@ def store(request: pytest.FixtureRequest) -> Store:
 def test_options_one_by_one_have_a_signature_each(store: Store) -> None:
     count = len(list(linked_options(store)))
     for numbers in ([0], [count - 1, 0], list(range(count))):
-        model = described(store, Fronts(link(store)).separate(numbers))
+        model = described(store, separate_front(LinkedGraphs(link(store)), numbers))
         assert [s.subgraphIndex for s in model.signatureDefs] == list(range(len(numbers)))
         for signature, graph in zip(model.signatureDefs, model.subgraphs, strict=True):
             assert [t.tensorIndex for t in signature.inputs] == list(graph.inputs)
@@ -63,8 +67,8 @@ def first_options(store: Store) -> list[int]:
 
 def test_joined_options_are_one_graph_in_which_every_tensor_is_there_before_it_is_read(store: Store) -> None:
     numbers = first_options(store)
-    parts = described(store, Fronts(link(store)).separate(numbers)).subgraphs
-    model = described(store, Fronts(link(store)).joined(numbers, store.manifest))
+    parts = described(store, separate_front(LinkedGraphs(link(store)), numbers)).subgraphs
+    model = described(store, joined_front(LinkedGraphs(link(store)), numbers, store.manifest))
     (graph,) = model.subgraphs
     assert len(graph.operators) == sum(len(part.operators) for part in parts)
     assert [len(graph.inputs), len(graph.outputs)] == [len(store.manifest.inputs), len(store.manifest.outputs)]
@@ -78,22 +82,24 @@ def test_joined_options_are_one_graph_in_which_every_tensor_is_there_before_it_i
 
 
 def test_an_index_of_the_head_tells_what_is_found_in_it(store: Store) -> None:
-    found = Fronts(link(store))
+    found = LinkedGraphs(link(store))
     indexed = replace(found, index=found.make_index())
     count = len(list(linked_options(store)))
     for number in range(count):
-        for one, other in zip(found._graph(number), indexed._graph(number), strict=True):
+        for one, other in zip(found.graph(number), indexed.graph(number), strict=True):
             assert one.dtype == other.dtype
             np.testing.assert_array_equal(one, other)
     numbers = first_options(store)
-    assert found.separate(range(count)).content == indexed.separate(range(count)).content
-    assert found.joined(numbers, store.manifest).content == indexed.joined(numbers, store.manifest).content
+    assert separate_front(found, range(count)).content == separate_front(indexed, range(count)).content
+    assert (
+        joined_front(found, numbers, store.manifest).content == joined_front(indexed, numbers, store.manifest).content
+    )
 
 
 def test_what_other_options_hold_is_left_out(store: Store) -> None:
     numbers = first_options(store)
-    everything = described(store, Fronts(link(store)).separate(range(len(list(linked_options(store))))))
-    chosen = described(store, Fronts(link(store)).joined(numbers, store.manifest))
+    everything = described(store, separate_front(LinkedGraphs(link(store)), range(len(list(linked_options(store))))))
+    chosen = described(store, joined_front(LinkedGraphs(link(store)), numbers, store.manifest))
     used = {tensor.buffer for tensor in chosen.subgraphs[0].tensors}
     assert len(chosen.buffers) == len(everything.buffers)
     for number, (own, original) in enumerate(zip(chosen.buffers, everything.buffers, strict=True)):
@@ -106,7 +112,7 @@ def test_what_other_options_hold_is_left_out(store: Store) -> None:
 
 def test_a_front_that_is_larger_than_its_room_is_not_written(tiny_store: Store) -> None:
     head = bytearray(link(tiny_store))
-    front = Fronts(bytes(head)).separate([0])
+    front = separate_front(LinkedGraphs(bytes(head)), [0])
     room = int.from_bytes(head[8:12], "little")
     before = bytes(head)
     with pytest.raises(ValueError, match="larger than the room"):

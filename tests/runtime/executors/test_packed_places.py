@@ -18,6 +18,7 @@ from legodnn.runtime.device.memory import process_memory_bytes
 from legodnn.runtime.executors import weight_cache
 from legodnn.runtime.executors.base import Choice
 from legodnn.runtime.executors.capi_executor import CApiExecutor
+from legodnn.runtime.executors.linked_front import separate_front
 from legodnn.runtime.executors.linked_model import linked_options
 from legodnn.runtime.executors.packed_places import read_places, spans_of
 from legodnn.runtime.executors.select import open_executor
@@ -51,7 +52,7 @@ def test_a_file_says_where_the_weights_of_every_option_are(store: Store) -> None
     sizes = []
     for number, (segment, option) in enumerate(linked_options(store)):
         for joined in (False, True):
-            front = packed.fronts.separate([number])
+            front = separate_front(packed.graphs, [number])
             spans = spans_of(packed.places, front.buffers, joined)
             assert spans == sorted(spans)
             assert all(start % mmap.PAGESIZE == end % mmap.PAGESIZE == 0 for start, end in spans)

@@ -31,7 +31,7 @@ from math import prod
 
 import numpy as np
 
-from legodnn.arrays import Floats, Indices, Ints
+from legodnn.arrays import Indices, Ints
 from legodnn.errors import WorkloadError
 from legodnn.runtime.planning.solver.deadline import NO_DEADLINE, BeamWidths, Deadline
 from legodnn.runtime.planning.solver.lagrangian import Items, one_price, padded, two_prices
@@ -92,8 +92,14 @@ def solve(
     if relaxed is None:
         return None
     items, prices, feasible = relaxed
-    feasible = changed_one_by_one(items, feasible)
-    return _within_margins(items, values, weights, limits, prices, feasible, deadline, enough)
+    rounding = items.rounding(prices)
+    problem = _priced(items, values, weights, limits, prices, rounding)
+    found = _answer(problem, changed_one_by_one(items, feasible).tolist())
+    if not _is_enough(found, enough):
+        found = _by_margins(problem, found, deadline)
+    if not _is_enough(found, enough):
+        found = _by_beams(problem, found, Tangents.of(values, weights, limits, prices, rounding), deadline, enough)
+    return found
 
 
 def prices(
@@ -175,67 +181,82 @@ def _total(weights: Sequence[Ints], chosen: Sequence[int] | Indices) -> int:
     return sum(int(w[i]) for w, i in zip(weights, chosen, strict=True))
 
 
-def _within_margins(
+def _priced(
     items: Items,
     values: Sequence[Ints],
     weights: Sequence[Sequence[Ints]],
     limits: Sequence[int],
     prices: Sequence[float],
-    feasible: Indices,
-    deadline: Deadline,
-    enough: int | None,
-) -> Answer:
-    """Return the best choice, given prices and a feasible choice: by growing margins, then by beams if these fail."""
+    rounding: float,
+) -> KnapsackProblem:
+    """The knapsack with the gaps and the bound that prices give; the bound is greater by the rounding of sums."""
     reduced = items.reduced(prices)
     top = reduced.max(axis=1)
-    gaps = top[:, None] - reduced
-    rounding = items.rounding(prices)
+    gaps = [gap[: len(v)] for gap, v in zip(top[:, None] - reduced, values, strict=True)]
     bound = float(top.sum()) + sum(p * limit for p, limit in zip(prices, limits, strict=True)) + rounding
-    best, best_value = feasible.tolist(), _total(values, feasible)
-    problem = KnapsackProblem(
-        values, weights, [g[: len(v)] for g, v in zip(gaps, values, strict=True)], limits, prices, bound
-    )
+    return KnapsackProblem(values, weights, gaps, limits, prices, bound)
 
-    def items_within(margin: float) -> tuple[list[Indices], KnapsackProblem]:
-        kept = [np.flatnonzero(g <= margin) for g in problem.gaps]
-        return kept, problem.take(kept)
 
-    if enough is not None and not best_value < enough <= bound:
-        return Answer(best, best_value, bound)
-    margin = bound - best_value
-    if _combinations(gaps, margin) > AT_ONCE:
-        affordable = bisect_right(_FRACTIONS, AT_ONCE, key=lambda part: _combinations(gaps, margin * part))
+def _answer(problem: KnapsackProblem, chosen: list[int], bound: float | None = None) -> Answer:
+    """A choice as an answer; the bound is the problem's unless a lesser one is known."""
+    value = _total(problem.values, chosen)
+    return Answer(chosen, value, max(value, problem.bound if bound is None else bound))
+
+
+def _is_enough(found: Answer, enough: int | None) -> bool:
+    """Whether a search need not go on: the choice is optimal or as good as that, or none can be as good."""
+    return found.value == found.bound or (enough is not None and not found.value < enough <= found.bound)
+
+
+def _best_within(
+    problem: KnapsackProblem, margin: float, floor: float, width: int, tangents: Tangents | None, deadline: Deadline
+) -> tuple[list[int] | None, float]:
+    """What `best_sums` finds among the items whose gaps are within a margin, as indices of the problem's items."""
+    kept = [np.flatnonzero(g <= margin) for g in problem.gaps]
+    chosen, lost = best_sums(problem.take(kept), floor, width, tangents, deadline)
+    return chosen and [int(k[i]) for k, i in zip(kept, chosen, strict=True)], lost
+
+
+def _by_margins(problem: KnapsackProblem, found: Answer, deadline: Deadline) -> Answer:
+    """Return the optimal choice, given a feasible one; or the best within a margin, if too many sums lie in the next.
+
+    All choices of a value within a margin below the bound are made of items whose gaps are within it. So if the best of
+    them is, it is the optimum.
+    """
+    margin = problem.bound - found.value
+    if _combinations(problem, margin) > AT_ONCE:
+        affordable = bisect_right(_FRACTIONS, AT_ONCE, key=lambda part: _combinations(problem, margin * part))
         margin *= _FRACTIONS[max(0, affordable - 1)]
     while True:
-        kept, part = items_within(margin)
-        chosen, lost = best_sums(part, bound - margin, _FEW, None, deadline)
+        chosen, lost = _best_within(problem, margin, problem.bound - margin, _FEW, None, deadline)
         if lost > -np.inf:
-            break  # too many sums for these bounds
+            return found
         if chosen is not None:
-            best = [int(k[i]) for k, i in zip(kept, chosen, strict=True)]
-            best_value = _total(values, best)
-            if margin >= bound - best_value:
-                return Answer(best, best_value, best_value)
-        elif margin >= bound - best_value:
-            raise AssertionError("the widest margin holds the feasible choice")
-        margin = min(bound - best_value, margin * _STEP)
+            found = _answer(problem, chosen)
+        if margin >= problem.bound - found.value:
+            assert chosen is not None, "the widest margin holds the feasible choice"
+            return _answer(problem, chosen, -np.inf)
+        margin = min(problem.bound - found.value, margin * _STEP)
 
-    tangents = Tangents.of(values, weights, limits, prices, rounding)
+
+def _by_beams(
+    problem: KnapsackProblem, found: Answer, tangents: Tangents, deadline: Deadline, enough: int | None
+) -> Answer:
+    """Return a feasible choice made better by ever wider searches, and a bound of all others."""
+    bound = found.bound
     widths = BeamWidths(deadline)
     while (width := widths.next()) is not None:
-        kept, part = items_within(problem.bound - best_value)
-        chosen, lost = best_sums(part, best_value, width, tangents, deadline)
-        if chosen is not None and sum(int(part.values[c][i]) for c, i in enumerate(chosen)) >= best_value:
-            best = [int(k[i]) for k, i in zip(kept, chosen, strict=True)]
-            best_value = _total(values, best)
-        bound = min(bound, max(best_value, lost))
-        if lost < best_value or (enough is not None and not best_value < enough <= bound):
+        chosen, lost = _best_within(problem, problem.bound - found.value, found.value, width, tangents, deadline)
+        if chosen is not None and _total(problem.values, chosen) >= found.value:
+            found = _answer(problem, chosen)
+        bound = min(bound, max(found.value, lost))
+        found = _answer(problem, found.chosen, bound)
+        if lost < found.value or _is_enough(found, enough):
             break
-        best = changed_two_by_two(problem, best, deadline)
-        best_value = _total(values, best)
-    return Answer(best, best_value, max(bound, best_value))
+        found = _answer(problem, changed_two_by_two(problem, found.chosen, deadline), bound)
+    return found
 
 
-def _combinations(gaps: Floats, margin: float) -> int:
+def _combinations(problem: KnapsackProblem, margin: float) -> int:
     """How many choices have no single gap beyond the margin."""
-    return prod((gaps <= margin).sum(axis=1).tolist())
+    return prod(int(np.count_nonzero(gaps <= margin)) for gaps in problem.gaps)

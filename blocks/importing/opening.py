@@ -2,8 +2,8 @@
 
 - The layers of nested models take the place of their calls.
 - Inputs take any number of images, also where the user's model takes a fixed one.
-- Policies such as mixed_float16 become float32. So do inputs of integers (`Input(dtype="uint8")`), which then take the
-  same values as floats.
+- Policies such as mixed_float16 become float32, and so do casts and constants of other float types (`float_types`), and
+  inputs of integers (`Input(dtype="uint8")`), which then take the same values as floats.
 - Augmentation layers (RandomFlip), which do nothing in inference, are dropped, but for training on labels.
 - Recurrent layers are unrolled, because a `.tflite` file runs no loops on a device.
 - Layers that need none of this are shared with the user's model.
@@ -25,6 +25,13 @@ from keras import ops
 
 from legodnn.blocks.importing.checks import check_sizes
 from legodnn.blocks.importing.difference import FLOAT32_TOLERANCE, relative_difference, sample_inputs
+from legodnn.blocks.importing.float_types import (
+    OTHER_FLOATS,
+    float32_config,
+    float32_constant,
+    in_other_float,
+    is_other_float,
+)
 from legodnn.blocks.importing.front import is_augmentation, resized_beforehand
 from legodnn.blocks.importing.graph import LayerCall, Tensor, alone, calls, named, on_one_line, submodel
 from legodnn.blocks.importing.layer_copies import blank_copy, give_state
@@ -32,10 +39,6 @@ from legodnn.errors import ModelError
 
 log = logging.getLogger("legodnn.blocks.importing")
 
-# Float types that become float32, with the rounding error of one operation in each.
-_CAST = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float64": 0.0}
-_CAST_POLICIES = {*_CAST, "mixed_float16", "mixed_bfloat16"}
-_POLICIES = ("DTypePolicy", "FloatDTypePolicy", "DTypePolicyMap")
 # A model that computes in another float type may differ from its float32 twin by this many rounding errors.
 _ROUNDINGS = 64
 
@@ -139,7 +142,10 @@ def _is_flat(model: keras.Model, augmented: bool) -> bool:
     """Whether a model is as an opened one: of any number of images, in float32, with nothing to open, copy or drop."""
     floats = all(t.dtype == "float32" for t in (*model.inputs, *model.outputs))
     return (floats and all(t.shape[0] is None for t in model.inputs)) and not any(
-        isinstance(c.operation, keras.Model) or _needs_copy(c.operation) or _is_dropped(c, augmented)
+        isinstance(c.operation, keras.Model)
+        or _needs_copy(c.operation)
+        or _is_dropped(c, augmented)
+        or any(map(is_other_float, keras.tree.flatten([c.node.arguments.args, c.node.arguments.kwargs])))
         for c in calls(model)
     )
 
@@ -157,16 +163,9 @@ def _outputs(model: keras.Model) -> tuple[list[Tensor], list[str]]:
     return list(model.outputs), list(model.output_names)
 
 
-def _is_cast(operation: Any) -> bool:
-    """Whether a layer computes, or keeps its weights, in a type that becomes float32."""
-    if not isinstance(operation, keras.layers.Layer):
-        return False
-    return any(p.compute_dtype in _CAST or p.variable_dtype in _CAST for p in operation._flatten_layers())
-
-
 def _needs_copy(operation: Any) -> bool:
-    """Whether the opened model needs a copy of a layer, in float32 or unrolled, instead of the layer itself."""
-    return _is_cast(operation) or (
+    """Whether the opened model needs a copy of an operation, in float32 or unrolled, instead of itself."""
+    return in_other_float(operation) or (
         isinstance(operation, keras.layers.Layer)
         and any(getattr(part, "unroll", None) is False for part in operation._flatten_layers())
     )
@@ -176,7 +175,7 @@ def _float(model: keras.Model, tensor: Tensor, name: str, copies: _Copies) -> Te
     """Return an output as float32, or refuse one that is no float."""
     if tensor.dtype == "float32":
         return tensor
-    if tensor.dtype not in _CAST:
+    if tensor.dtype not in OTHER_FLOATS:
         raise ModelError(
             f"output {name!r} of model {model.name!r} is {tensor.dtype}, and a store's outputs are float32: give what "
             "it is computed from (such as the scores before an argmax) as the output instead"
@@ -230,25 +229,12 @@ class _Copies:
 def _copy(operation: Any, name: str) -> Any:
     """Return a layer's copy in float32, without its state, or a copy of an operation, which has none."""
     if isinstance(operation, keras.layers.Layer):
-        return blank_copy(operation, {"name": name}, _float32_config)
+        return blank_copy(operation, {"name": name}, float32_config)
     copied = copy.copy(operation)
     copied.name, copied._inbound_nodes, copied._outbound_nodes = name, [], []
+    if in_other_float(operation):
+        copied.dtype = "float32"
     return copied
-
-
-def _float32_config(config: Any) -> Any:
-    """Return a layer's configuration, or a part of it, with float32 and unrolled loops for it and the layers inside."""
-    if isinstance(config, list | tuple):
-        return type(config)(_float32_config(entry) for entry in config)
-    if not isinstance(config, dict):
-        return config
-    if config.get("class_name") in _POLICIES:
-        named = config.get("config", {})
-        return "float32" if "name" not in named or named["name"] in _CAST_POLICIES else config
-    changed = {key: _float32_config(value) for key, value in config.items()}
-    if isinstance(config.get("dtype"), str) and config["dtype"] in _CAST_POLICIES:
-        changed["dtype"] = "float32"
-    return {**changed, "unroll": True} if config.get("unroll") is False else changed
 
 
 def _inline(model: keras.Model, outputs: Sequence[Tensor], inputs: Sequence[Tensor], copies: _Copies) -> list[Tensor]:
@@ -269,7 +255,7 @@ def _called(call: LayerCall, model: keras.Model, new: dict[int, Tensor], copies:
         log.info("%s: %s (%s) is dropped: it varies images in training alone", model.name, call.name, call.kind)
         return [new[id(t)] for t in call.inputs]
     if not isinstance(call.operation, keras.Model):
-        args, kwargs = call.node.arguments.fill_in(new)
+        args, kwargs = keras.tree.map_structure(float32_constant, call.node.arguments.fill_in(new))
         results: list[Tensor] = keras.tree.flatten(copies.of(call.operation, model)(*args, **kwargs))
         return results
     inner = call.operation
@@ -285,10 +271,19 @@ def _called(call: LayerCall, model: keras.Model, new: dict[int, Tensor], copies:
     return _inline(inner, inner.outputs, [new[id(t)] for t in read], copies)
 
 
+def _types(model: keras.Model) -> Iterator[str]:
+    """Yield the types that a model computes in, models inside it included."""
+    for call in calls(model):
+        yield from (str(t.dtype) for t in call.outputs)
+        if hasattr(call.operation, "_nodes_by_depth"):
+            yield from _types(call.operation)
+        elif isinstance(call.operation, keras.layers.Layer):
+            yield from (part.compute_dtype for part in call.operation._flatten_layers())
+
+
 def _check_same(model: keras.Model, opened: keras.Model, copies: _Copies) -> None:
     """Compare the opened model with the user's own on sample inputs; ModelError if they are different functions."""
-    layers = [c.operation for c in calls(model) if isinstance(c.operation, keras.layers.Layer)]
-    rounding = max([0.0, *(_CAST.get(p.compute_dtype, 0.0) for layer in layers for p in layer._flatten_layers())])
+    rounding = max([0.0, *(OTHER_FLOATS.get(dtype, 0.0) for dtype in _types(model))])
     xs = sample_inputs(model, largest=1.0 if rounding else 255.0)  # pixels overflow in float16
     if (fixed := model.inputs[0].shape[0]) is not None:  # the user's model takes so many images, no more and no fewer
         xs = [np.resize(x, (fixed, *x.shape[1:])) for x in xs]

@@ -1,4 +1,7 @@
-"""A user's model is opened as the same function, in float32, or refused before anything is trained."""
+"""A user's model is opened as the same function, in float32, or refused before anything is trained.
+
+Covers also: blocks.importing.float_types.
+"""
 
 from __future__ import annotations
 
@@ -96,6 +99,33 @@ def test_an_input_of_another_type_takes_the_same_values_as_float32(dtype: str) -
 def test_a_model_in_float32_is_shared_as_it_is() -> None:
     model = classifier()
     assert functional(model) is model
+
+
+OTHER_FLOATS: dict[str, Callable[[Any], Any]] = {
+    "a number of NumPy's": lambda x: x / np.sqrt(8.0),
+    "a number before": lambda x: ops.subtract(np.float64(1.5), x),
+    "an array": lambda x: (x - np.array([0.5, 0.25, 0.125])) * np.ones((1, 1, 3)),
+    "a tensor": lambda x: ops.maximum(x, ops.cast(0.25, "float64")),
+    "a list of tensors": lambda x: ops.where(x > np.float64(0.5), x, ops.zeros((1, 1, 3), "float64")),
+    "a cast": lambda x: ops.relu(ops.cast(x, "float64")),
+    "a cast to half precision": lambda x: ops.relu(ops.cast(x, "float16")),
+}
+
+
+@pytest.mark.parametrize("change", OTHER_FLOATS.values(), ids=OTHER_FLOATS)
+@pytest.mark.parametrize("nested", [False, True])
+def test_constants_and_casts_of_other_float_types_become_float32(change: Callable[[Any], Any], nested: bool) -> None:
+    keras.utils.set_random_seed(0)
+    model = classifier(first=lambda x: change(x / 255))
+    if nested:
+        image = keras.Input(SHAPE, name="image")
+        model = keras.Model(image, layers.Dense(4, name="last")(model(image)))
+    x = pixels().astype("float32")
+    wanted = array(model(x, training=False))
+    opened = functional(model)
+    assert {t.dtype for call in calls(opened) for t in call.outputs} <= {"float32", "bool"}
+    for y in (opened(x, training=False), Runner(convert(opened))(x)[0]):
+        np.testing.assert_allclose(array(y), wanted, atol=0.005 * np.abs(wanted).max())
 
 
 def test_a_model_that_counts_on_whole_numbers_is_refused() -> None:

@@ -11,7 +11,7 @@ The rule gives the blocks of the LegoDNN paper (Han et al., MobiCom 2021): 5 in 
 2. A branched run opens a block. Calls that follow it and have no kernel (activation, batch norm, pooling) belong to it,
    but for padding, which stays with what reads it: so no padded tensor crosses a cut, and the converter can fold the
    padding into the convolution. A gate, which multiplies a tensor by something computed from it (squeeze-and-excite,
-   swish), counts as a single call.
+   swish), counts as a single call, and so does a branched run without a kernel (a gated linear unit).
 3. Single calls form a block as long as they work at one resolution: a pooling or an up-sampling closes the block, and a
    strided convolution opens the next. But a block stays open until it has channels that can be removed without
    touching its interface. So single convolutions between poolings are joined in pairs, and the strided depthwise
@@ -145,7 +145,8 @@ def _opened(division: Division, min_share: float) -> list[Draft]:
     atoms = division.atoms()
     closed, head = True, _head(atoms)
     for atom in atoms[:head]:
-        branched, kernel = len(atom) > 1 and not _is_gate(atom), has_kernel(atom[0])
+        branched = len(atom) > 1 and any(map(has_kernel, atom)) and not _is_gate(atom)
+        kernel = has_kernel(atom[0])
         resized = resolutions([*atom[:1], *atom[-1:]]) > 1
         last = drafts[-1] if drafts else None
         ends = last and (last.branched or ((closed or resized) and division.removable(last.calls)))

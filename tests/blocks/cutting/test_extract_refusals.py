@@ -14,6 +14,7 @@ import pytest
 from keras import layers, ops
 
 from legodnn.blocks import zoo
+from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import extract
 from legodnn.errors import ModelError
 
@@ -126,3 +127,14 @@ def test_limits_that_leave_no_block_are_refused() -> None:
     too_small = r"no block .* that holds 0.995 of its.*: the largest candidate, .* to .*, holds 0.\d+ of them; lower"
     with pytest.raises(ModelError, match=too_small):
         extract(zoo.resnet20(), min_share=0.995)
+
+
+def test_networks_of_gated_units_without_kernels_have_a_block() -> None:
+    def body(x: Any) -> Any:
+        for name in "ab":
+            held, gate = ops.split(conv(16, name=name)(x), 2, axis=-1)
+            x = ops.tanh(held) * ops.sigmoid(gate)
+        return conv(3)(x)
+
+    (piece,) = extract(model_of(body), min_share=0)
+    assert [str(g) for g in analyse(piece.model).groups] == ["8 channels made by a x 2", "8 channels made by b x 2"]

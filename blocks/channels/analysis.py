@@ -113,19 +113,23 @@ def analyse(block: keras.Model) -> Channels:
         {'gate': 'it normalises over the channels, which depend on one another'}
     """
     ids, channels = ChannelIds(), Channels()
-    uses = Counter(id(call.operation) for call in calls(block))
+    earlier: dict[int, list[LayerCall]] = {}
     for t in block.inputs:
         channels.of[id(t)] = _fixed(t, ids)
     for call in calls(block):
-        result = _related(call, channels, ids, uses[id(call.operation)] > 1)
+        before = earlier.setdefault(id(call.operation), [])
+        result = _related(call, before, channels, ids)
         if isinstance(result, str):
             channels.kept_whole[call.name] = result
+            for t in (t for each in before for t in (*each.inputs, *each.outputs)):
+                ids.fix(channels.of[id(t)])
             for t in call.inputs:
                 ids.fix(channels.of[id(t)])
             for t in call.outputs:
                 channels.of[id(t)] = _fixed(t, ids)
         else:
             channels.of.update((id(t), written) for t, written in zip(call.outputs, result, strict=True))
+        before.append(call)
     for t in block.outputs:
         ids.fix(channels.of[id(t)])
     channels.made = {name: made for name, made in ids.made.items() if name not in channels.kept_whole}
@@ -145,15 +149,22 @@ def _fixed(tensor: Tensor, ids: ChannelIds) -> IdArray:
     return new
 
 
-def _related(call: LayerCall, channels: Channels, ids: ChannelIds, shared: bool) -> Sequence[IdArray] | str:
-    """Return the IDs of the channels of each output of a call, or why they cannot be told from those of its inputs."""
+def _related(
+    call: LayerCall, before: Sequence[LayerCall], channels: Channels, ids: ChannelIds
+) -> Sequence[IdArray] | str:
+    """Return the IDs of the channels of each output of a call, or why they cannot be told from those of its inputs.
+
+    Args:
+        call: the call.
+        before: earlier calls of the same layer.
+        channels, ids: what is known of the calls so far.
+    """
     rule = channel_rule(call)
     if isinstance(rule, str):
         return rule
-    # Each call would ask for a cut of its own. A layer without a cut, such as an activation, may be called again.
-    if shared and rule.cut:
-        return f"{call.name} is used more than once"
     inputs = [channels.of[id(t)] for t in call.inputs]
+    if before and rule.cut:
+        return _as_before(call, before[0], channels, ids)
     if not all(len(read) for read in inputs):
         return "it reads a tensor without channels"
     result = rule.relation(call, inputs, ids)
@@ -163,6 +174,27 @@ def _related(call: LayerCall, channels: Channels, ids: ChannelIds, shared: bool)
     if [*map(len, written)] != [t.shape[-1] for t in call.outputs]:
         return "its output has other channels than its inputs together"
     return written
+
+
+def _as_before(call: LayerCall, first: LayerCall, channels: Channels, ids: ChannelIds) -> Sequence[IdArray] | str:
+    """Couple what a layer that is used again reads with what it read at first: it is cut once, for all of its calls.
+
+    What it writes are the same channels as at first, since the same weights make them.
+    """
+    if call.name in channels.kept_whole:
+        return channels.kept_whole[call.name]
+    read, again = ([channels.of[id(t)] for t in each.inputs] for each in (first, call))
+    if [*map(len, read)] != [*map(len, again)] or not _alike(first, call):
+        return f"{call.name} is used more than once, on tensors of different shapes"
+    for a, b in zip(read, again, strict=True):
+        ids.unite(a, b)
+    return [channels.of[id(t)] for t in first.outputs]
+
+
+def _alike(first: LayerCall, call: LayerCall) -> bool:
+    """Whether what a layer is cut to for one call will do for another: a reshape's copy has all sizes."""
+    shapes = ([t.shape for t in (*each.inputs, *each.outputs)] for each in (first, call))
+    return bool(getattr(call.operation, "weights", [])) or len({*map(tuple, shapes)}) == 1
 
 
 def _groups(channels: Channels, ids: ChannelIds) -> tuple[ChannelGroup, ...]:

@@ -39,7 +39,7 @@ def run_masked(
     inputs: Sequence[Any],
     keep: Any,
     replaced: Replaced | None = None,
-    means: Mapping[str, Any] | None = None,
+    means: Mapping[int, Any] | None = None,
 ) -> list[Any]:
     """Return a block's outputs in inference when layers that sum over channels read them times a mask.
 
@@ -49,15 +49,15 @@ def run_masked(
         inputs: the block's inputs, each of shape (n, ...).
         keep: a factor for each channel ID, shape (channels.count,): 1 for a channel that stays, 0 for one that goes.
         replaced: see `Replaced`.
-        means: by the name of a layer that sums over channels, what it reads in place of a channel that goes; None: 0.
+        means: see `read_means`: what a layer that sums over channels reads in place of a channel that goes; None: 0.
     """
     known = {id(t): ops.cast(x, t.dtype) for t, x in zip(block.inputs, inputs, strict=True)}
-    for call in calls(block):
+    for number, call in enumerate(calls(block)):
         read = known
         if call.name in channels.made:
             x = known[id(call.inputs[0])]
             kept = ops.cast(ops.take(keep, channels.of[id(call.inputs[0])]), x.dtype)
-            rest = ops.cast(means[call.name], x.dtype) * (1 - kept) if means else 0.0
+            rest = ops.cast(means[number], x.dtype) * (1 - kept) if means else 0.0
             read = {**known, id(call.inputs[0]): x * kept + rest}
         args, kwargs = call.node.arguments.fill_in(read)
         outputs = replaced(call, args, kwargs) if replaced else None
@@ -94,19 +94,19 @@ def normalised(layer: Any, x: Any, gamma: Any, beta: Any) -> Any:
     return y if beta is None else y + beta
 
 
-def read_means(block: keras.Model, channels: Channels, inputs: Sequence[Any]) -> dict[str, Array]:
-    """Return the mean of every channel that a layer which sums over channels reads, by the layer's name.
+def read_means(block: keras.Model, channels: Channels, inputs: Sequence[Any]) -> dict[int, Array]:
+    """Return the mean of every channel that a layer which sums over channels reads, by the number of its call.
 
     Args:
         block: a Functional model.
         channels: what `analyse(block)` returned.
         inputs: sample inputs, each of shape (n, ...).
     """
-    readers = [call for call in calls(block) if call.name in channels.made]
+    readers = {i: call.inputs[0] for i, call in enumerate(calls(block)) if call.name in channels.made}
     if not readers:
         return {}
-    values = values_of(block, [call.inputs[0] for call in readers], inputs)
-    return {c.name: y.reshape(-1, y.shape[-1]).mean(axis=0) for c, y in zip(readers, values, strict=True)}
+    values = values_of(block, [*readers.values()], inputs)
+    return {i: y.reshape(-1, y.shape[-1]).mean(axis=0) for i, y in zip(readers, values, strict=True)}
 
 
 def keep_mask(problem: PruningProblem, widths: Widths) -> Array:

@@ -62,7 +62,7 @@ def pull_together(block: keras.Model, channels: Channels, clusters: Clusters, ra
         rate: the share of the way, in (0, 1]; with 1 the channels of each cluster become equal.
     """
     into = _into(clusters)
-    for call in calls(block):
+    for call in _first_calls(block):
         for variable, axis, ids in _weights_of_channels(call, channels):
             labels = _places(ids, into, channels)
             if (labels == np.arange(len(labels))).all():
@@ -87,14 +87,19 @@ def merge_channels(block: keras.Model, channels: Channels, clusters: Clusters) -
         clusters: which sets are merged into which.
     """
     added, into = remove(block, channels, np.empty(0, np.int64)), _into(clusters)
-    for call, twin in zip(calls(block), calls(added), strict=True):
+    for call in _first_calls(block):
         if call.name in channels.made:
-            _add_slices(call, twin.operation, _places(channels.of[id(call.inputs[0])], into, channels))
+            _add_slices(call, added.get_layer(call.name), _places(channels.of[id(call.inputs[0])], into, channels))
     removed = [np.empty(0, np.int64)]
     for group, cluster in zip(channels.groups, clusters, strict=True):
         removed += [ids for i, ids in enumerate(group.coupled) if cluster[i] != i]
     gone = np.concatenate(removed)
     return gone, remove(added, analyse(added), gone)
+
+
+def _first_calls(block: keras.Model) -> list[LayerCall]:
+    """Return the first call of every operation: the others of a layer that is used again have the same weights."""
+    return [*{id(call.operation): call for call in reversed(calls(block))}.values()][::-1]
 
 
 def _into(clusters: Clusters) -> Ints:

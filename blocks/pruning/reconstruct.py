@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from typing import Any
 
 import keras
@@ -73,17 +74,19 @@ def refit(
     seen, held_out = split_images(inputs)
     if not len(seen[0]):
         return
-    twins = {call.name: call for call in calls(student)}
     targets = batched_outputs(block, held_out)
     best, weights = _error(student, held_out, targets), student.get_weights()
-    for call in calls(block):
-        twin = twins[call.name]
+    pairs: dict[int, list[tuple[LayerCall, LayerCall]]] = {}  # of a layer that is used again, all of its calls
+    for call, twin in zip(calls(block), calls(student), strict=True):
         if call.kind in _FITTED and _kernel(twin.operation).shape[-2] < _kernel(call.operation).shape[-2]:
-            kept = ~np.isin(channels.of[id(call.outputs[0])], removed)
-            if _fit(twin, student, _response(call, block), _offset(call, block), kept, seen, held_out):
-                error = _error(student, held_out, targets)
-                if error < best:
-                    best, weights = error, student.get_weights()
+            pairs.setdefault(id(call.operation), []).append((call, twin))
+    for own, twins in (zip(*each, strict=True) for each in pairs.values()):
+        kept = ~np.isin(channels.of[id(own[0].outputs[0])], removed)
+        responses = [_response(call, block) for call in own]
+        if _fit(twins, student, responses, _offset(own, block), kept, seen, held_out):
+            error = _error(student, held_out, targets)
+            if error < best:
+                best, weights = error, student.get_weights()
     student.set_weights(weights)
 
 
@@ -144,9 +147,9 @@ def _turned(layer: Any, kernel: NDArray[Any]) -> NDArray[Any]:
 
 
 def _fit(
-    call: LayerCall,
+    twins: Sequence[LayerCall],
     student: keras.Model,
-    wanted: Callable[[Any], Any],
+    wanted: Sequence[Callable[[Any], Any]],
     offset: Array | None,
     kept: Mask,
     seen: Sequence[Array],
@@ -155,9 +158,9 @@ def _fit(
     """Give a layer of `student` the kernel and offset whose response comes closest to the original's.
 
     Args:
-        call: the layer's call in `student`.
+        twins: the layer's calls in `student`.
         student: the block that lost channels.
-        wanted: gives the layer's response in the original block, see `_response`.
+        wanted: gives, for each call, the layer's response in the original block, see `_response`.
         offset: the original's value of what shifts that response, see `_shifted`.
         kept: which channels of that response the student still has.
         seen: inputs of the block that the weights are fitted to.
@@ -166,19 +169,19 @@ def _fit(
     Returns:
         Whether the new weights are better on the inputs held out; otherwise the layer keeps its old ones.
     """
-    layer: Any = call.operation
-    kernel, shifted = _kernel(layer), _shifted(call, student)
+    layer: Any = twins[0].operation
+    kernel, shifted = _kernel(layer), _shifted(twins, student)
     old = kernel.reshape(-1, kernel.shape[-1]).astype(np.float64)
     if shifted is not None:
         # A mean may have been shifted before, and then the layer has an offset already.
         current = ops.convert_to_numpy(shifted)
         old = np.vstack([old, current if layer.use_bias or offset is None else offset[kept] - current])
-    read, patches = submodel(student.inputs, [call.inputs[0]], "read"), _patches(layer)
+    reads, patches = [submodel(student.inputs, [twin.inputs[0]], "read") for twin in twins], _patches(layer)
 
     def equations(inputs: Sequence[Array]) -> Iterator[Equations]:
-        rows = -(-max(_ROWS, 4 * len(old)) * _BATCH // len(inputs[0]))
-        for x in _batches(inputs):
-            target, parts = _flat(wanted(x))[:, kept], patches(read(x, training=False))
+        rows = -(-max(_ROWS, 4 * len(old)) * _BATCH // (len(inputs[0]) * len(twins)))
+        for x, (read, response) in product(_batches(inputs), zip(reads, wanted, strict=True)):
+            target, parts = _flat(response(x))[:, kept], patches(read(x, training=False))
             chosen = np.random.default_rng(0).permutation(len(target))[:rows]
             for columns, part in zip(np.split(np.arange(old.shape[1]), len(parts)), parts, strict=True):
                 a = _flat(part)[chosen].astype(np.float64)
@@ -223,18 +226,22 @@ def _squared(x: Floats) -> float:
     return float(np.square(x).sum())
 
 
-def _shifted(call: LayerCall, model: keras.Model) -> Any:
+def _shifted(of_layer: Sequence[LayerCall], model: keras.Model) -> Any:
     """Return the variable that shifts a layer's response: its bias, or the mean that its batch norm subtracts."""
-    if call.operation.use_bias:
-        return call.operation.bias
-    if call.operation.activation is not keras.activations.linear:
+    layer: Any = of_layer[0].operation
+    if layer.use_bias:
+        return layer.bias
+    if layer.activation is not keras.activations.linear:
         return None  # a batch norm behind the activation shifts what comes out of it
-    readers = [c for c in calls(model) if any(t is call.outputs[0] for t in c.inputs)]
-    return readers[0].operation.moving_mean if [c.kind for c in readers] == ["BatchNormalization"] else None
+    written = {id(call.outputs[0]) for call in of_layer}
+    readers = [c for c in calls(model) if any(id(t) in written for t in c.inputs)]
+    norms = [c.kind for c in calls(model) if any(c.operation is reader.operation for reader in readers)]
+    # What is used again, be it the layer or its batch norm, has no mean of its own.
+    return readers[0].operation.moving_mean if norms == ["BatchNormalization"] and len(of_layer) == 1 else None
 
 
-def _offset(call: LayerCall, block: keras.Model) -> Array | None:
-    shifted = _shifted(call, block)
+def _offset(of_layer: Sequence[LayerCall], block: keras.Model) -> Array | None:
+    shifted = _shifted(of_layer, block)
     return None if shifted is None else ops.convert_to_numpy(shifted)
 
 

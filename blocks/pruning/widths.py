@@ -7,6 +7,7 @@ so that a new channel rule needs nothing here.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -65,7 +66,7 @@ class WidthCosts:
     """What a block costs as a function of its widths. It is exact: the pruned block, built, has the same figures.
 
     Attributes:
-        layers: names of the layers whose cost depends on widths, in topological order.
+        layers: names of the layers whose cost depends on widths, in the order of their calls.
         kept_in, kept_out: shape (layers, groups + 1): channels of a layer's input, and of its output, for one set of
             each group; in the last column those that always stay.
         coefficients: for each measure, shape (layers, 4): the cost of a layer that keeps n input and m output channels
@@ -87,8 +88,10 @@ class WidthCosts:
 
     def by_layer(self, measure: Counted, widths: Widths) -> dict[str, int]:
         """Return what each layer that costs anything costs with these widths, by its name."""
-        named = dict(zip(self.layers, self._by_layer(measure, widths).tolist(), strict=True))
-        return {name: cost for name, cost in {**self.others[measure], **named}.items() if cost}
+        found = Counter(self.others[measure])
+        for name, cost in zip(self.layers, self._by_layer(measure, widths).tolist(), strict=True):
+            found[name] += cost  # of a layer that is called twice
+        return {name: cost for name, cost in found.items() if cost}
 
     def _by_layer(self, measure: Counted, widths: Widths) -> Ints:
         sets = np.append(widths, 1)
@@ -128,11 +131,14 @@ def width_costs(block: keras.Model, channels: Channels) -> WidthCosts:
         read, written = (per_set(channels.of[id(t)]) for t in (call.inputs[0], call.outputs[0]))
         rule = channel_rule(call)
         cut = None if call.name in channels.kept_whole or isinstance(rule, str) else rule.cut
+        again = id(call.operation) in seen
+        seen.add(id(call.operation))
         if cut and (read[:-1].any() or written[:-1].any()):
-            rows.append((call.name, read, written, _coefficients(call, cut, int(read @ sets), int(written @ sets))))
+            of_call = _coefficients(call, cut, int(read @ sets), int(written @ sets))
+            of_call[1:] *= not again  # a layer that is called twice has its weights once
+            rows.append((call.name, read, written, of_call))
             continue
-        weights = [] if id(call.operation) in seen else getattr(call.operation, "weights", [])
-        seen.add(id(call.operation))  # a layer that is called twice has its weights once
+        weights = [] if again else getattr(call.operation, "weights", [])
         counts = (call_macs(call), sum(int(np.prod(w.shape)) for w in weights), sum(map(_bytes, weights)))
         for measure, count in zip(_COUNTED, counts, strict=True):
             others[measure][call.name] = others[measure].get(call.name, 0) + count

@@ -31,7 +31,7 @@ def _step(draw: Draw, tensors: list[Any]) -> Any:
     """One more tensor of the same height and width."""
     x = draw(st.sampled_from(tensors[-3:]))
     others = [t for t in tensors if t is not x and t.shape == x.shape]
-    kind = draw(st.integers(0, 20))
+    kind = draw(st.integers(0, 22))
     if kind <= 3:
         act = draw(st.sampled_from([None, "relu", "sigmoid", "tanh"]))
         return conv(draw(st.integers(1, 6)), activation=act, use_bias=draw(st.booleans()))(x)
@@ -65,6 +65,20 @@ def _step(draw: Draw, tensors: list[Any]) -> Any:
     if kind == 19 and x.shape[-1] > 1:
         first, second = ops.split(x, [draw(st.integers(1, x.shape[-1] - 1))], axis=-1)
         return layers.Concatenate()([second, conv(2)(first), x[..., : draw(st.integers(1, x.shape[-1]))]])
+    if kind >= 21:  # a layer that is used again
+        shared = draw(
+            st.sampled_from(
+                [
+                    conv(x.shape[-1], activation="relu"),
+                    layers.SeparableConv2D(x.shape[-1], 3, padding="same"),
+                    layers.DepthwiseConv2D(3, padding="same"),
+                    layers.BatchNormalization(),
+                    layers.PReLU(shared_axes=[1, 2]),
+                ]
+            )
+        )
+        again = draw(st.sampled_from([shared(x), layers.ReLU()(x), *others[-1:]]))
+        return draw(st.sampled_from([layers.Add(), layers.Concatenate()]))([shared(x), shared(again)])
     if kind == 17:
         there, back = draw(
             st.sampled_from(

@@ -224,14 +224,33 @@ def test_squeeze_and_excitation_ties_the_gate_to_what_it_gates() -> None:
     assert sorted(groups(channels_of(body))) == ["2 channels made by down", "6 channels made by a + up"]
 
 
-def test_a_layer_that_is_used_twice_keeps_its_channels() -> None:
+def test_a_layer_that_is_used_twice_loses_the_same_channels_in_both_places() -> None:
     def body(x: Any) -> Any:
         shared = conv(6, "shared")
         return conv(3, "z")(shared(shared(conv(6, "a")(x))))
 
-    found = channels_of(body)
+    assert groups(channels_of(body)) == ["6 channels made by a + shared"]
+    found = channels_of(
+        lambda x: conv(3, "z")((norm := layers.BatchNormalization())(conv(4, "b")(norm(conv(4, "a")(x)))))
+    )
+    assert groups(found) == ["4 channels made by a + b"]
+
+
+def test_a_layer_that_is_used_twice_keeps_its_channels_where_one_use_needs_them() -> None:
+    def body(x: Any) -> Any:
+        shared = conv(6, "shared")
+        return conv(3, "z")(shared(Ramp()(shared(conv(6, "a")(x)))))
+
+    assert groups(channels_of(body)) == []
+
+    def reshaped(x: Any) -> Any:
+        flat = layers.Reshape((-1, 2), name="flat")
+        rows = flat(conv(4, "a")(x)), flat(conv(8, "b")(x))
+        return layers.Dense(2)(layers.Concatenate(axis=1)(rows))
+
+    found = channels_of(reshaped)
     assert groups(found) == []
-    assert found.kept_whole["shared"] == "shared is used more than once"
+    assert found.kept_whole["flat"] == "flat is used more than once, on tensors of different shapes"
 
 
 def test_an_activation_that_is_used_twice_lets_channels_go() -> None:

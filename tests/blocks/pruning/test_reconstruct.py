@@ -58,6 +58,15 @@ def separate(x: Any) -> Any:
     return layers.Softmax()(layers.Dense(5)(layers.ReLU()(layers.Dense(12)(layers.Flatten()(x)))))
 
 
+def used_again(x: Any) -> Any:
+    """Layers that are called twice, of which one reads two scales."""
+    head = layers.Conv2D(4, 3, padding="same", name="head")
+    again = layers.Conv2D(8, 3, padding="same", activation="relu", name="again")
+    large = again(again(layers.Conv2D(8, 3, padding="same", activation="relu")(x)))
+    small = layers.Conv2D(8, 3, 2, padding="same", activation="relu")(large)
+    return layers.Concatenate(axis=1)([layers.Reshape((-1, 4))(head(y)) for y in (large, again(small))])
+
+
 def block(body: Body) -> keras.Model:
     keras.utils.set_random_seed(0)
     inputs = keras.Input((8, 8, 3))
@@ -71,7 +80,7 @@ def images(count: int, seed: int) -> np.ndarray:
     return np.asarray(smooth, np.float32)
 
 
-@pytest.mark.parametrize("body", [convolutions, residual, dense, activated])
+@pytest.mark.parametrize("body", [convolutions, residual, dense, activated, used_again])
 @pytest.mark.parametrize("sparsity", [0.25, 0.5])
 def test_a_refitted_block_is_closer_to_the_original_on_other_images(body: Body, sparsity: float) -> None:
     original = block(body)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -27,7 +26,7 @@ _MOST_SPREAD = 1 << 12  # of a dilated kernel along an axis
 _ZEROS = {"kernel_initializer": "zeros"}  # weights are set once the layer is built
 
 
-def _weighted(op: RuleCall, make: Callable[..., Any], kernel: NDArray[Any], bias_at: int, tensor: Any) -> GraphValue:
+def _weighted(op: RuleCall, make: partial[Any], kernel: NDArray[Any], bias_at: int, tensor: Any) -> GraphValue:
     """Return the output of a layer with a kernel, perhaps a bias, and a fused activation.
 
     Args:
@@ -41,7 +40,9 @@ def _weighted(op: RuleCall, make: Callable[..., Any], kernel: NDArray[Any], bias
     fused = LAYER_ACTIVATIONS.get(number)
     weights = [kernel, op.constant(bias_at).ravel()] if op.has(bias_at) else [kernel]
     layer = op.layer_of(
-        op.key, lambda: make(use_bias=len(weights) == 2, bias_initializer="zeros", activation=fused, name=op.name)
+        # Padding may depend on the size of the image, so operators that share weights need not share the layer.
+        (op.key, repr(make.keywords)),
+        lambda: make(use_bias=len(weights) == 2, bias_initializer="zeros", activation=fused, name=op.name),
     )
     new = not layer.built
     result = layer(tensor)

@@ -135,6 +135,17 @@ def test_nodes_of_the_same_weights_are_one_layer(tmp_path: Path) -> None:
     assert kinds(model).count("Conv2D") == 1
 
 
+def test_weights_that_images_of_two_sizes_share_are_padded_for_each(tmp_path: Path) -> None:
+    """By zeros on both sides TensorFlow's padding is met for 9 pixels, and not for 8, where a stride is 2."""
+    text = (
+        "a = Conv<pads=[1,1,1,1], strides=[2,2]>(x, w) s = Slice(x, b, e, d) "
+        "c = Conv<pads=[1,1,1,1], strides=[2,2]>(s, w) g = GlobalAveragePool(a) h = GlobalAveragePool(c) y = Sub(g, h)"
+    )
+    numbers: dict[str, Any] = {"b": np.array([1, 1]), "e": np.array([9, 9]), "d": np.array([2, 3])}
+    path = file_of(tmp_path / "m.onnx", text, "float[1,4,9,9] x", w=(6, 4, 3, 3), **numbers)
+    compared(path, (1, 4, 9, 9))
+
+
 def test_a_quantised_file_becomes_the_model_that_it_stands_for(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

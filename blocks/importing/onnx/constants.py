@@ -14,7 +14,7 @@ from legodnn.blocks.importing.tflite.call import NoRule
 from legodnn.runtime.tflite.constant_folding import MOST_CONSTANT_ELEMENTS
 
 # What is not computed: what is random, what the standard does not define, and what a few numbers could make endless.
-_NOT_COMPUTED = re.compile(r"Random|Bernoulli|Multinomial|Resize|Upsample|OneHot|EyeLike|Gemm|Einsum|.*\.")
+_NOT_COMPUTED = re.compile(r"Random|Bernoulli|Multinomial|Resize|Upsample|OneHot|EyeLike|Einsum|.*\.")
 
 
 def computed(node: OnnxNode, inputs: Mapping[str, NDArray[Any]], opset: int) -> list[NDArray[Any]]:
@@ -34,7 +34,23 @@ def computed(node: OnnxNode, inputs: Mapping[str, NDArray[Any]], opset: int) -> 
         raise NoRule("there is no rule for it")
     if _elements(node.kind, [*inputs.values()]) > MOST_CONSTANT_ELEMENTS:
         raise NoRule("it makes too large a constant")
-    return [real(y) for y in ReferenceEvaluator(node.proto, opsets={"": opset}).run(None, dict(inputs))]
+    try:
+        made = ReferenceEvaluator(_graph_of(node, inputs), {"": opset})
+    except RuntimeError:  # it has some operators only as newer versions define them
+        made = ReferenceEvaluator(node.proto)
+    return [real(y) for y in made.run(None, dict(inputs))]
+
+
+def _graph_of(node: OnnxNode, inputs: Mapping[str, NDArray[Any]]) -> Any:
+    """Return a graph of one node; the reference takes a node by itself for one of the newest version."""
+    from onnx import helper
+
+    given = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(x.dtype), x.shape)
+        for name, x in inputs.items()
+    ]
+    wanted = [helper.make_empty_tensor_value_info(y) for y in node.outputs]
+    return helper.make_graph([node.proto], "constants", given, wanted)
 
 
 def _elements(kind: str, inputs: Sequence[NDArray[Any]]) -> float:
@@ -48,8 +64,9 @@ def _elements(kind: str, inputs: Sequence[NDArray[Any]]) -> float:
     if kind == "Pad":
         added = np.abs(inputs[1].astype(np.float64)).reshape(2, -1).sum(axis=0)
         return float(np.prod(added + max(inputs[0].shape, default=1)))
-    if kind == "MatMul":
-        return float(np.prod([size / max(1, inputs[0].shape[-1]) for size in sizes]))
+    if kind in ("MatMul", "Gemm"):
+        summed = max(1, min(inputs[0].shape, default=1) if kind == "Gemm" else inputs[0].shape[-1])
+        return float(np.prod([size / summed for size in sizes[:2]]))
     try:
         return float(np.prod(np.broadcast_shapes(*(x.shape for x in inputs)), dtype=np.float64))
     except ValueError:

@@ -147,6 +147,11 @@ def test_an_operator_gives_what_the_reference_gives(text: str, weights: dict[str
         ("y = ReduceSum<axes=[1]>(x)", 12, {}),
         ("a, b = Split<axis=1, split=[1,3]>(x) y = Concat<axis=1>(b, a)", 12, {}),
         ("f = Flatten(x) y = Softmax(f)", 11, {}),
+        (
+            "a = Shape(x) b = Gather(a, i) c = Unsqueeze<axes=[0]>(b) d = Concat<axis=0>(c, m) y = Reshape(x, d)",
+            11,
+            {"i": np.array(0), "m": np.array([-1])},
+        ),
         ("y = Upsample(x, s)", 9, {"s": np.array([1, 1, 2, 2], np.float32)}),
         ("y = ReduceMean(x, a)", 18, {"a": np.array([2, 3])}),
         ("y = Gelu(x)", 20, {}),

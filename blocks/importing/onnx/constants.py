@@ -14,7 +14,7 @@ from legodnn.blocks.importing.tflite.call import NoRule
 from legodnn.runtime.tflite.constant_folding import MOST_CONSTANT_ELEMENTS
 
 # What is not computed: what is random, what the standard does not define, and what a few numbers could make endless.
-_NOT_COMPUTED = re.compile(r"Random|Bernoulli|Multinomial|Resize|Upsample|OneHot|EyeLike|Einsum|.*\.")
+_NOT_COMPUTED = re.compile(r"Random|Bernoulli|Multinomial|OneHot|EyeLike|Einsum|.*\.")
 
 
 def computed(node: OnnxNode, inputs: Mapping[str, NDArray[Any]], opset: int) -> list[NDArray[Any]]:

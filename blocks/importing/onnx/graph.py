@@ -39,6 +39,7 @@ log = logging.getLogger("legodnn.blocks.importing")
 ONNX_RULES: dict[str, OnnxRule] = {**ONNX_WEIGHT_RULES, **POOL_RULES, **ONNX_IMAGE_RULES, **ONNX_ELEMENT_RULES}
 _NEVER_NEGATIVE = ("Relu", "Sigmoid", "HardSigmoid", "Softmax", "Softplus", "Abs", "Sqrt", "Exp")
 _STAYS_POSITIVE = ("MaxPool", "AveragePool", "Dropout", "Identity", "Concat")
+_OF_CONSTANTS = ("Resize", "Upsample")  # whose rules compute what they make of constants
 
 
 def load_onnx(path: str | Path, cut_at: Sequence[str] = (), input_shape: Shape | None = None) -> keras.Model:
@@ -147,7 +148,7 @@ class _Importer:
             return [np.array(inputs[0].shape, np.int64)[part]]
         if node.kind == "Size" and isinstance(inputs[0], GraphValue):
             return [np.array(prod(inputs[0].shape), np.int64)]
-        if not any(isinstance(x, GraphValue) for x in inputs):
+        if not any(isinstance(x, GraphValue) for x in inputs) and node.kind not in _OF_CONSTANTS:
             arrays = {name: x for name, x in zip(node.inputs, inputs, strict=True) if isinstance(x, np.ndarray)}
             return computed(node, arrays, self.graph.opset)
         if node.kind not in ONNX_RULES:

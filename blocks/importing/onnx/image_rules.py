@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from math import floor
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.blocks.importing.onnx.call import OnnxCall, channels_first, channels_last
+from legodnn.blocks.importing.onnx.resizing import resized, resizing_of
 from legodnn.blocks.importing.onnx.weight_rules import OnnxRule
-from legodnn.blocks.importing.onnx.windows import (
-    in_shape,
-)
-from legodnn.blocks.importing.tflite.call import NoRule
-from legodnn.blocks.importing.tflite.values import GraphValue
+from legodnn.blocks.importing.onnx.windows import in_shape
+from legodnn.blocks.importing.tflite.call import FileInput, NoRule
+from legodnn.blocks.importing.tflite.values import GraphValue, settled
 
 _REFLECT, _SYMMETRIC = 0, 1  # numbers of modes of MIRROR_PAD
+_MOST_EDGES = 8  # pixels that are added by repeating the edge, one after another
 
 
 def _reduction(kind: str, first: int | None = None) -> Callable[[OnnxCall], GraphValue]:
@@ -75,78 +75,66 @@ def _pad(op: OnnxCall) -> GraphValue:
     added = np.zeros((rank, 2), np.int32)
     for axis, first, last in zip(axes, given, given[len(axes) :], strict=False):
         added[axis] = first, last
+    if added.min() < 0:
+        value = _without_edges(op, value, np.minimum(added, 0))
+        added = np.maximum(added, 0)
     number = float(np.ravel(op.setting(2, "value", 0.0))[0])
     if mode == "constant":
         extra = [] if number == 0 else [np.array(number, np.float32)]
         found: GraphValue = op.run("PADV2" if extra else "PAD", value, added, *extra)
-    elif mode == "reflect" or (mode == "edge" and added.max() <= 1):
-        found = op.run("MIRROR_PAD", value, added, mode=_REFLECT if mode == "reflect" else _SYMMETRIC)
+    elif mode == "reflect":
+        found = op.run("MIRROR_PAD", value, added, mode=_REFLECT)
+    elif mode == "edge" and added.max() <= _MOST_EDGES:  # a mirror that adds one pixel repeats the edge
+        found = value
+        for done in range(int(added.max())):
+            found = op.run("MIRROR_PAD", found, added > done, ending=f".{done}" if done else "", mode=_SYMMETRIC)
     else:
         raise NoRule(f"it pads in mode {mode!r}")
     return found
 
 
-def _resize(op: OnnxCall) -> GraphValue:
+def _without_edges(op: OnnxCall, value: GraphValue, added: NDArray[np.int32]) -> GraphValue:
+    """Return a value without what negative paddings cut off."""
+    sizes = np.array(value.shape) + added.sum(axis=1)
+    if sizes.min() < 1:
+        raise NoRule(f"it takes nothing of {value.shape}")
+    found: GraphValue = op.run("SLICE", value, -added[:, 0], sizes.astype(np.int32), ending=".cut")
+    return found
+
+
+def _resize(op: OnnxCall) -> FileInput:
+    """By an operator of TensorFlow Lite where that has the same pixels; else each dimension is a dense layer."""
+    if isinstance(op.inputs[0], np.ndarray):
+        return resized(resizing_of(op, op.constant(0).shape), op.constant(0))
     value = op.value(0)
     shape = value.shape
-    scales_at = 1 if op.kind == "Upsample" or op.opset < 11 else 2
-    if op.has(3) and len(sizes := op.constant(3)):
-        wanted = [int(n) for n in sizes]
-        scales = [w / d for w, d in zip(wanted, shape, strict=False)]
-    else:
-        scales = [float(s) for s in op.setting(scales_at, "scales", ())]
-        wanted = [floor(d * s) for d, s in zip(shape, scales, strict=False)]
-    if len(shape) != 4 or len(wanted) != 4 or tuple(wanted[:2]) != shape[:2] or op.attributes.get("axes"):
-        raise NoRule(f"it makes {wanted} of {shape}")
-    if op.attributes.get("antialias", 0):
-        raise NoRule("it smooths before it makes images smaller")
-    old = op.kind == "Upsample" or op.opset < 11
-    how = "asymmetric" if old else op.attributes.get("coordinate_transformation_mode", "half_pixel")
-    mode = op.attributes.get("mode", "nearest")
-    rounding = "floor" if old else op.attributes.get("nearest_mode", "round_prefer_floor")
-    places = [_places(how, *each) for each in zip(shape[2:], wanted[2:], scales[2:], strict=True)]
-    size = np.array(wanted[2:], np.int32)
+    told = resizing_of(op, shape)
+    if len(shape) != 4 or told.wanted[:2] != shape[:2] or not value.batched:
+        raise NoRule(f"it makes {list(told.wanted)} of {shape}")
+    size = np.array(told.wanted[2:], np.int32)
     for corners, centres in ((False, True), (True, False), (False, False)):
-        found = [_in_tensorflow(*each, corners, centres) for each in zip(shape[2:], wanted[2:], strict=True)]
-        if mode == "linear" and all(np.allclose(a, b, atol=1e-5) for (a, _), b in zip(found, places, strict=True)):
+        found = [_in_tensorflow(shape[axis], told.wanted[axis], corners, centres) for axis in (2, 3)]
+        if told.mode == "linear" and all(
+            np.allclose(a, np.clip(told.places(shape[axis], axis), 0, shape[axis] - 1), atol=1e-5)
+            for axis, (a, _) in zip((2, 3), found, strict=True)
+        ):
             kind = "RESIZE_BILINEAR"
-        elif mode == "nearest" and all(
-            np.array_equal(n, _nearest(rounding, b, d)) for (_, n), b, d in zip(found, places, shape[2:], strict=True)
+        elif told.mode == "nearest" and all(
+            np.array_equal(n, told.nearest(shape[axis], axis)) for axis, (_, n) in zip((2, 3), found, strict=True)
         ):
             kind = "RESIZE_NEAREST_NEIGHBOR"
         else:
             continue
         image = op.run(kind, channels_last(value), size, align_corners=corners, half_pixel_centers=centres)
         return channels_first(image)
-    raise NoRule(f"it resizes {shape[2:]} to {wanted[2:]} by {mode}, {how}, {rounding}, as TensorFlow cannot")
+    for axis, name in ((2, f"{op.name}.high"), (3, op.name)):
+        each = replace(op, name=name, key=(op.key, shape, axis))
+        value = each.over_last(value, axis, partial(_dense, each, told.shares(shape[axis], axis)))
+    return channels_first(settled(channels_last(value), f"{op.name}.image"))
 
 
-def _places(how: str, size: int, wanted: int, scale: float) -> NDArray[np.float64]:
-    """Return where the pixels of a resized row lie in the row that they are made of."""
-    i = np.arange(wanted, dtype=np.float64)
-    if how == "align_corners":
-        found = i * (size - 1) / (wanted - 1) if wanted > 1 else 0 * i
-    elif how == "asymmetric":
-        found = i / scale
-    elif how == "half_pixel" or (how == "pytorch_half_pixel" and wanted > 1):
-        found = (i + 0.5) / scale - 0.5
-    elif how == "pytorch_half_pixel":
-        found = 0 * i
-    else:
-        raise NoRule(f"its pixels lie as by {how!r}")
-    return np.clip(found, 0, size - 1)
-
-
-def _nearest(rounding: str, places: NDArray[np.float64], size: int) -> NDArray[Any]:
-    functions: dict[str, Callable[[Any], Any]] = {
-        "round_prefer_floor": lambda x: np.ceil(x - 0.5),
-        "round_prefer_ceil": lambda x: np.floor(x + 0.5),
-        "floor": np.floor,
-        "ceil": np.ceil,
-    }
-    if rounding not in functions:
-        raise NoRule(f"it rounds by {rounding!r}")
-    found: NDArray[Any] = np.clip(functions[rounding](places), 0, size - 1)
+def _dense(op: OnnxCall, kernel: NDArray[Any], value: GraphValue) -> GraphValue:
+    found: GraphValue = op.run("FULLY_CONNECTED", value, kernel, None, keep_dims=True)
     return found
 
 

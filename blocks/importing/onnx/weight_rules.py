@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from legodnn.blocks.importing.onnx.call import OnnxCall, channels_first, channels_last
 from legodnn.blocks.importing.onnx.windows import SAME, VALID, as_before, as_image, window_of, zero_padded
-from legodnn.blocks.importing.tflite.call import NoRule
+from legodnn.blocks.importing.tflite.call import FileInput, NoRule
 from legodnn.blocks.importing.tflite.values import GraphValue, settled
 
-OnnxRule = Callable[[OnnxCall], "GraphValue | list[GraphValue]"]
+OnnxRule = Callable[[OnnxCall], "FileInput | list[GraphValue]"]
 
 
 def _kernel(op: OnnxCall) -> NDArray[Any]:

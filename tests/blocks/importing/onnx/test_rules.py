@@ -1,7 +1,8 @@
 """Every rule for ONNX operators gives what the reference of the standard gives.
 
 Covers also: blocks.importing.onnx.call, blocks.importing.onnx.element_rules, blocks.importing.onnx.image_rules,
-blocks.importing.onnx.pool_rules, blocks.importing.onnx.weight_rules, blocks.importing.onnx.windows.
+blocks.importing.onnx.pool_rules, blocks.importing.onnx.resizing, blocks.importing.onnx.weight_rules,
+blocks.importing.onnx.windows.
 """
 
 from __future__ import annotations
@@ -71,11 +72,25 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("y = Pad(x, p, v)", {"p": np.array([0, 1, 0, 0, 0, 0, 0, 0]), "v": np.float32(1.5)}),
     ('y = Pad<mode="reflect">(x, p)', {"p": np.array([0, 0, 2, 1, 0, 0, 2, 1])}),
     ('y = Pad<mode="edge">(x, p)', {"p": np.array([0, 0, 1, 1, 0, 0, 1, 1])}),
+    ('y = Pad<mode="edge">(x, p)', {"p": np.array([0, 0, 3, 0, 0, 0, 1, 2])}),
     (
         'y = Resize<mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor">(x, , s)',
         {"s": np.array([1, 1, 2, 2], np.float32)},
     ),
     ('y = Resize<mode="nearest">(x, , s)', {"s": np.array([1, 1, 2, 3], np.float32)}),
+    ('y = Resize<mode="cubic">(x, , s)', {"s": np.array([1, 1, 2, 1.5], np.float32)}),
+    (
+        'y = Resize<mode="cubic", exclude_outside=1, cubic_coeff_a=-0.5>(x, , , s)',
+        {"s": np.array([1, 4, 5, 20])},
+    ),
+    (
+        'y = Resize<coordinate_transformation_mode="asymmetric", nearest_mode="ceil">(x, , s)',
+        {"s": np.array([1, 1, 1.4, 3], np.float32)},
+    ),
+    (
+        'r = Resize<mode="cubic">(w, , s) y = Add(x, r)',
+        {"w": (1, 4, 3, 3), "s": np.array([1, 1, 3, 8 / 3], np.float32)},
+    ),
     (f'y = {_LINEAR}"pytorch_half_pixel">(x, , , s)', {"s": np.array([1, 4, 18, 20])}),
     (f'y = {_LINEAR}"align_corners">(x, , , s)', {"s": np.array([1, 4, 17, 15])}),
     (f'y = {_LINEAR}"asymmetric">(x, , s)', {"s": np.array([1, 1, 2, 2], np.float32)}),
@@ -157,6 +172,7 @@ def test_an_operator_gives_what_the_reference_gives(text: str, weights: dict[str
         ("y = Gelu(x)", 20, {}),
         ('y = Gelu<approximate="tanh">(x)', 20, {}),
         ("y = Mish(x)", 18, {}),
+        (f'y = {_LINEAR}"half_pixel", axes=[2,3]>(x, , s)', 18, {"s": np.array([2, 2], np.float32)}),
         ("y = Swish(x)", 24, {}),
         ("a, b, c = Split<axis=3, num_outputs=3>(x) y = Concat<axis=3>(c, a)", 18, {}),
     ],
@@ -197,8 +213,21 @@ def test_rows_are_images_of_height_1_where_windows_slide(text: str, weights: dic
         ("y = ConvTranspose<group=2>(x, w)", 17, {"w": (4, 5, 3, 3)}, "a transposed convolution in groups"),
         ("y = Softmax(x)", 11, {}, "over dimensions 1 to the last"),
         ("a, i = MaxPool<kernel_shape=[2,2]>(x) y = Cast<to=1>(i)", 17, {}, "tells where the greatest values are"),
-        ('y = Resize<mode="cubic">(x, , s)', 17, {"s": np.array([1, 1, 2, 2], np.float32)}, "by cubic"),
-        ('y = Pad<mode="edge">(x, p)', 17, {"p": np.array([0, 0, 2, 2, 0, 0, 2, 2])}, "in mode 'edge'"),
+        ("y = Resize<antialias=1>(x, , s)", 18, {"s": np.array([1, 1, 0.5, 1], np.float32)}, "it smooths before"),
+        (
+            'y = Resize<axes=[2,3], keep_aspect_ratio_policy="not_larger">(x, , , s)',
+            18,
+            {"s": np.array([20, 20])},
+            "by the policy 'not_larger'",
+        ),
+        (
+            "a = Resize(b, , , s) y = Add(x, a)",
+            17,
+            {"b": (1, 1), "s": np.array([1 << 15, 1 << 15])},
+            "too large a constant",
+        ),
+        ('y = Pad<mode="edge">(x, p)', 17, {"p": np.array([0, 0, 9, 2, 0, 0, 2, 2])}, "in mode 'edge'"),
+        ("y = Pad(x, p)", 17, {"p": np.array([0, 0, -9, 2, 0, 0, 0, 0])}, "takes nothing of"),
         ("y = Slice(x, s, s)", 17, {"s": np.array([0, 1])}, "takes nothing of"),
         ("y = Gather(x, i)", 17, {"i": np.array(3)}, "takes element 3 of 1"),
         ("s = Relu(x) y = Conv(x, s)", 17, {}, "its input 1 is computed, and must be constant"),

@@ -11,7 +11,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from legodnn.blocks.importing.onnx.call import OnnxCall, channels_first, channels_last
-from legodnn.blocks.importing.onnx.windows import SAME, VALID, as_before, as_image, window_of, zero_padded
+from legodnn.blocks.importing.onnx.windows import SAME, VALID, Window, as_before, as_image, window_of, zero_padded
 from legodnn.blocks.importing.tflite.call import FileInput, NoRule
 from legodnn.blocks.importing.tflite.values import GraphValue, settled
 
@@ -60,13 +60,9 @@ def _transposed_convolution(op: OnnxCall) -> GraphValue:
     window = window_of(op, before.shape[2:], op.constant(1).shape[2:])
     if op.attributes.get("group", 1) != 1 or set(window.dilations) != {1}:
         raise NoRule("it is a transposed convolution in groups, or a dilated one")
-    if "output_shape" in op.attributes or op.attributes.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
-        raise NoRule("its padding follows from the shape of its output")
     lengths, sizes, strides = (np.array(n) for n in (image.shape[1:3], window.kernel, window.strides))
-    first, last = np.array(window.pads).T
-    added = np.array([0, 0, *(op.attributes.get("output_padding") or (0, 0))][-2:])
     whole = (lengths - 1) * strides + sizes
-    wanted = whole - first - last + added
+    first, wanted = _margins(op, window, whole)
     same = ((wanted == lengths * strides) & (sizes >= strides) & (first == (sizes - strides) // 2)).all()
     made = wanted if same else np.maximum(whole, first + wanted)
     options: dict[str, Any] = {"padding": SAME if same else VALID, **window.options()}
@@ -77,6 +73,18 @@ def _transposed_convolution(op: OnnxCall) -> GraphValue:
         begin, size = ([0, *first, 0], [1, *wanted, kernel.shape[1]])
         found = op.run("SLICE", found, np.array(begin, np.int32), np.array(size, np.int32))
     return as_before(op, channels_first(found), before)
+
+
+def _margins(op: OnnxCall, window: Window, whole: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return how much a transposed convolution cuts off before height and width, and how much of each it wants."""
+    added = np.array([0, 0, *(op.attributes.get("output_padding") or (0, 0))][-2:])
+    auto, shape = op.attributes.get("auto_pad", "NOTSET"), op.attributes.get("output_shape")
+    if not shape and not auto.startswith("SAME"):
+        first, last = np.array(window.pads).T
+        return first, whole - first - last + added
+    wanted = np.array([1, *shape][-2:]) if shape else np.array(window.sizes) * np.array(window.strides)
+    total = np.maximum(whole + added - wanted, 0)
+    return total // 2 if auto == "SAME_UPPER" else total - total // 2, wanted
 
 
 def _gemm(op: OnnxCall) -> GraphValue:
@@ -105,8 +113,6 @@ def _product(op: OnnxCall) -> GraphValue:
 def _normalised(op: OnnxCall, make: Callable[..., Any], weights: list[NDArray[Any]]) -> GraphValue:
     """Return what a layer over channels, dimension 1, makes of the first input."""
     value = op.value(0)
-    if not value.batched or len(value.order) < 2:
-        raise NoRule(f"its input has shape {value.shape}")
     last = settled(channels_last(value), f"{op.name}.last")
     return channels_first(op.layer(make, weights, last))
 
@@ -114,13 +120,30 @@ def _normalised(op: OnnxCall, make: Callable[..., Any], weights: list[NDArray[An
 def _batch_norm(op: OnnxCall) -> GraphValue:
     if op.attributes.get("training_mode", 0):
         raise NoRule("it takes the statistics of its batch: export the model for inference (model.eval() in PyTorch)")
+    if len(op.value(0).order) < 2:
+        raise NoRule(f"its input has shape {op.value(0).shape}")
     epsilon = float(op.attributes.get("epsilon", 1e-5))
     return _normalised(op, partial(layers.BatchNormalization, epsilon=epsilon), [op.constant(i) for i in range(1, 5)])
 
 
 def _instance_norm(op: OnnxCall) -> GraphValue:
-    make = partial(layers.GroupNormalization, groups=-1, epsilon=float(op.attributes.get("epsilon", 1e-5)))
-    return _normalised(op, make, [op.constant(1), op.constant(2)])
+    return _group_norm(op, -1, [op.constant(1), op.constant(2)])
+
+
+def _groups_norm(op: OnnxCall) -> GraphValue:
+    """Before version 21 a scale and a shift were given for each group."""
+    channels, groups = op.value(0).shape[1], int(op.attributes["num_groups"])
+    if groups < 1 or channels % groups:
+        raise NoRule(f"it has {groups} groups of {channels} channels")
+    weights = [op.constant(i).ravel() for i in (1, 2)]
+    return _group_norm(op, groups, [np.repeat(w, channels // groups) if w.size == groups else w for w in weights])
+
+
+def _group_norm(op: OnnxCall, groups: int, weights: list[NDArray[Any]]) -> GraphValue:
+    if not op.value(0).batched or len(op.value(0).order) < 3:
+        raise NoRule(f"its input has shape {op.value(0).shape}")
+    make = partial(layers.GroupNormalization, groups=groups, epsilon=float(op.attributes.get("epsilon", 1e-5)))
+    return _normalised(op, make, weights)
 
 
 def _layer_norm(op: OnnxCall) -> GraphValue:
@@ -141,5 +164,6 @@ ONNX_WEIGHT_RULES: dict[str, OnnxRule] = {
     "MatMul": _product,
     "BatchNormalization": _batch_norm,
     "InstanceNormalization": _instance_norm,
+    "GroupNormalization": _groups_norm,
     "LayerNormalization": _layer_norm,
 }

@@ -40,7 +40,13 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("y = ConvTranspose<strides=[2,2], pads=[1,1,1,1], output_padding=[1,1]>(x, w)", {"w": (4, 5, 3, 3)}),
     ("y = ConvTranspose<strides=[3,2], output_padding=[2,1]>(x, w)", {"w": (4, 5, 2, 2)}),
     ("y = ConvTranspose<pads=[1,0,0,1]>(x, w)", {"w": (4, 5, 3, 3)}),
+    ('y = ConvTranspose<strides=[2,2], auto_pad="SAME_UPPER">(x, w)', {"w": (4, 5, 3, 3)}),
+    ('y = ConvTranspose<strides=[2,3], auto_pad="SAME_LOWER", output_shape=[17,23]>(x, w)', {"w": (4, 5, 3, 4)}),
     ("y = BatchNormalization(x, a, b, c, d)", _NORM),
+    (
+        "t = Transpose<perm=[0,2,3,1]>(x) r = Reshape(t, s) n = BatchNormalization(r, a, b, c, d) y = Reshape(n, o)",
+        {"s": np.array([-1, 4]), "o": np.array([1, 288]), **_NORM},
+    ),
     ("y = InstanceNormalization(x, a, b)", {"a": (4,), "b": (4,)}),
     ("y = LayerNormalization<axis=-1>(x, a, b)", {"a": (8,), "b": (8,)}),
     ("f = Flatten(x) y = Gemm<transB=1, alpha=0.5, beta=2.0>(f, w, b)", {"w": (3, 288), "b": (3,)}),
@@ -172,6 +178,8 @@ def test_an_operator_gives_what_the_reference_gives(text: str, weights: dict[str
         ("y = Gelu(x)", 20, {}),
         ('y = Gelu<approximate="tanh">(x)', 20, {}),
         ("y = Mish(x)", 18, {}),
+        ("y = GroupNormalization<num_groups=2>(x, a, b)", 18, {"a": (2,), "b": (2,)}),
+        ("y = GroupNormalization<num_groups=2>(x, a, b)", 21, {"a": (4,), "b": (4,)}),
         (f'y = {_LINEAR}"half_pixel", axes=[2,3]>(x, , s)', 18, {"s": np.array([2, 2], np.float32)}),
         ("y = Swish(x)", 24, {}),
         ("a, b, c = Split<axis=3, num_outputs=3>(x) y = Concat<axis=3>(c, a)", 18, {}),
@@ -270,5 +278,6 @@ def test_every_rule_is_tried() -> None:
         "Swish",
         "QuantizeLinear",
         "DequantizeLinear",
+        "GroupNormalization",
     }  # other versions, whole graphs
     assert sorted(ONNX_RULES.keys() - tried - elsewhere) == []

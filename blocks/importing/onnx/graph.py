@@ -1,9 +1,9 @@
 """An ONNX file as a graph of ordinary Keras layers, so that blocks can be cut from it and channels removed.
 
 Each node becomes the layers that compute the same; the rules are in tables (`weight_rules`, `pool_rules`,
-`image_rules`, `element_rules`). What follows from constants and shapes alone is computed at once (`constants`). Images,
-which ONNX has with channels first, have them last here, in the graph and where it begins and ends. Layers have the
-names of the values that they give.
+`image_rules`, `element_rules`, `quantised_rules`). What follows from constants and shapes alone is computed at once
+(`constants`). Images, which ONNX has with channels first, have them last here, in the graph and where it begins and
+ends. Layers have the names of the values that they give.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from legodnn.blocks.importing.onnx.file import OnnxGraph, OnnxInput, OnnxNode, r
 from legodnn.blocks.importing.onnx.gelu import with_gelus
 from legodnn.blocks.importing.onnx.image_rules import ONNX_IMAGE_RULES
 from legodnn.blocks.importing.onnx.pool_rules import POOL_RULES
+from legodnn.blocks.importing.onnx.quantised_rules import QUANTISED_RULES
 from legodnn.blocks.importing.onnx.weight_rules import ONNX_WEIGHT_RULES, OnnxRule
 from legodnn.blocks.importing.tflite.call import FileInput, NoRule
 from legodnn.blocks.importing.tflite.graph_maker import GraphMaker, named_place
@@ -36,10 +37,20 @@ from legodnn.errors import ModelError
 
 log = logging.getLogger("legodnn.blocks.importing")
 
-ONNX_RULES: dict[str, OnnxRule] = {**ONNX_WEIGHT_RULES, **POOL_RULES, **ONNX_IMAGE_RULES, **ONNX_ELEMENT_RULES}
+ONNX_RULES: dict[str, OnnxRule] = {
+    **ONNX_WEIGHT_RULES,
+    **POOL_RULES,
+    **ONNX_IMAGE_RULES,
+    **ONNX_ELEMENT_RULES,
+    **QUANTISED_RULES,
+}
 _NEVER_NEGATIVE = ("Relu", "Sigmoid", "HardSigmoid", "Softmax", "Softplus", "Abs", "Sqrt", "Exp")
 _STAYS_POSITIVE = ("MaxPool", "AveragePool", "Dropout", "Identity", "Concat")
-_OF_CONSTANTS = ("Resize", "Upsample")  # whose rules compute what they make of constants
+_OF_CONSTANTS = (
+    "Resize",
+    "Upsample",
+    *(kind for kind in QUANTISED_RULES if "." in kind),
+)  # whose rules compute what they make of constants
 
 
 def load_onnx(path: str | Path, cut_at: Sequence[str] = (), input_shape: Shape | None = None) -> keras.Model:
@@ -82,7 +93,7 @@ class _Importer:
         made = self.maker.model(
             name.removesuffix(".onnx"), inputs, [(y, self._given_back(y)) for y in self.graph.outputs]
         )
-        if any(node.kind == "DequantizeLinear" for node in self.graph.nodes):
+        if any(node.kind in ("DequantizeLinear", "DynamicQuantizeLinear") for node in self.graph.nodes):
             log.warning(
                 "%s is quantised: the float32 graph is the model that it stands for, without the file's rounding", name
             )

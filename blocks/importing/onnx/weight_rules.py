@@ -15,7 +15,7 @@ from legodnn.blocks.importing.onnx.windows import SAME, VALID, Window, as_before
 from legodnn.blocks.importing.tflite.call import FileInput, NoRule
 from legodnn.blocks.importing.tflite.values import GraphValue, settled
 
-OnnxRule = Callable[[OnnxCall], "FileInput | list[GraphValue]"]
+OnnxRule = Callable[[OnnxCall], "FileInput | list[GraphValue] | list[FileInput]"]
 
 
 def _kernel(op: OnnxCall) -> NDArray[Any]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from legodnn.errors import DependencyError, ModelError
 
 _LEAST_OPSET = 7
+_MOST_NODES = 1_000_000  # a few functions that call one another could make endless ones
 _DOMAINS = ("", "ai.onnx")  # of the operators that the standard defines
 
 
@@ -97,7 +98,7 @@ def read_onnx(path: Path) -> OnnxGraph:
     except ModuleNotFoundError:
         raise DependencyError(f"{path} is read by the package onnx; pip install 'legodnn[onnx]'") from None
     try:
-        return _graph_of(onnx, onnx.load(path))
+        return _graph_of(onnx, _without_functions(onnx.load(path)))
     except ModelError as e:
         raise ModelError(f"{path} {e}") from None
     except OSError as e:
@@ -128,6 +129,24 @@ def _graph_of(onnx: Any, model: Any) -> OnnxGraph:
             f"is of opset {opset}, in which operators broadcast otherwise; export it for {_LEAST_OPSET} at least"
         )
     return OnnxGraph(inputs, tuple(value.name for value in graph.output), nodes, constants, opset)
+
+
+def _without_functions(model: Any) -> Any:
+    """Return a model with the nodes of its own functions, which exporters make of modules, in place of their calls."""
+    if not model.functions:
+        return model
+    from onnx import inliner
+
+    sizes: dict[tuple[str, str], float] = {}
+    waiting = {(each.domain, each.name): each for each in model.functions}
+    while ready := [
+        key for key, each in waiting.items() if not any((n.domain, n.op_type) in waiting for n in each.node)
+    ]:
+        for key in ready:
+            sizes[key] = sum(sizes.get((n.domain, n.op_type), 1) for n in waiting.pop(key).node)
+    if waiting or sum(sizes.get((n.domain, n.op_type), 1) for n in model.graph.node) > _MOST_NODES:
+        raise ModelError("has functions that call one another without end, or too often")
+    return inliner.inline_local_functions(model)
 
 
 def _input(onnx: Any, value: Any) -> OnnxInput:

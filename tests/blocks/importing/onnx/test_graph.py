@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,32 @@ def test_a_quantised_file_becomes_the_model_that_it_stands_for(
     assert "m.onnx is quantised" in caplog.text
     path = file_of(tmp_path / "m.onnx", text, z=np.uint8(128), **weights)
     assert kinds(load_onnx(path)) == ["Conv2D", "GlobalAveragePooling2D"]
+
+
+def _calling(path: Path, calls: int, last: str) -> Path:
+    """Write a file of ten functions, each of which calls the next one, and the last one another."""
+    model = onnx.load(file_of(path, "y = Relu(x)"))
+    model.graph.node[0].domain, model.graph.node[0].op_type = "own", "f0"
+    names = [f"f{i}" for i in range(10)]
+    ids = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("own", 1)]
+    for name, called in zip(names, [*names[1:], last], strict=True):
+        domain = "own" if called.startswith("f") else ""
+        values = ["a", *(f"b{i}" for i in range(calls - 1)), "c"]
+        nodes = [onnx.helper.make_node(called, [x], [y], domain=domain) for x, y in pairwise(values)]
+        model.functions.insert(0, onnx.helper.make_function("own", name, ["a"], ["c"], nodes, ids))
+    model.opset_import.append(ids[1])
+    onnx.save(model, path)
+    return path
+
+
+def test_functions_of_a_file_become_their_nodes(tmp_path: Path) -> None:
+    assert kinds(compared(_calling(tmp_path / "m.onnx", 1, "Tanh"))) == ["Activation"]
+
+
+@pytest.mark.parametrize(("calls", "last"), [(10, "Tanh"), (1, "f0")])
+def test_functions_that_call_one_another_without_end_are_refused(calls: int, last: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"m\.onnx has functions that call one another without end, or too often"):
+        load_onnx(_calling(tmp_path / "m.onnx", calls, last))
 
 
 @pytest.mark.parametrize(

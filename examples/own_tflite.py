@@ -7,6 +7,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 from legodnn import Runtime
 from legodnn.profile import default_path
@@ -14,7 +15,8 @@ from legodnn.profiler import QUICK, profile_store
 from legodnn.store import Store
 
 file, folder = sys.argv[1:]
-subprocess.run([sys.executable, "-m", "legodnn", "pack", file, "--accuracy", "0.9", "--out", folder], check=True)
+if not Path(folder).exists():  # a store is never written over
+    subprocess.run([sys.executable, "-m", "legodnn", "pack", file, "--accuracy", "0.9", "--out", folder], check=True)
 store = Store(folder)
 profile_store(store, QUICK).save(default_path(folder))
 

@@ -60,8 +60,9 @@ def test_pictures_of_a_folder_get_labels(tiny_store: Store, tmp_path: Path) -> N
 
 
 def test_a_file_of_ones_own_becomes_a_store_that_runs(tmp_path: Path) -> None:
-    told = run("own_tflite.py", tiny_stores.HERE / "tiny" / "block1" / "s0.tflite", tmp_path / "own")
-    assert " ms, " in told
+    for _ in range(2):  # the second time the store is there
+        told = run("own_tflite.py", tiny_stores.HERE / "tiny" / "block1" / "s0.tflite", tmp_path / "own")
+        assert " ms, " in told
     assert Store(tmp_path / "own").manifest.compositions == 1
 
 

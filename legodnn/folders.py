@@ -42,8 +42,8 @@ class ImageFolder:
 
 
 def is_image_file(path: Path) -> bool:
-    """Return whether a path is, by its name, an image file of a format that is read, and no folder."""
-    return path.suffix.lower() in _READ and path.is_file()
+    """Return whether a path is an image file by its name, of a format that is read or of another one, and no folder."""
+    return path.suffix.lower() in _READ | _UNREAD and path.is_file()
 
 
 def image_files(folder: Path, error: type[LegoError]) -> list[Path]:

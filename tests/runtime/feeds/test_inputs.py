@@ -41,9 +41,10 @@ def test_one_image_is_an_input_too(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(found.x), np.full((1, 4, 6, 3), [1, -1, -1], np.float32))
     with pytest.raises(InputError, match=r"Red\.PNG is an image, and the model has the inputs x, x"):
         read_inputs(tmp_path / "cat" / "Red.PNG", [COLOUR, COLOUR])
-    (tmp_path / "x.jpg").write_text("no image")
-    with pytest.raises(InputError, match=r"cannot read .*x\.jpg as an image"):
-        read_inputs(tmp_path / "x.jpg", [COLOUR])
+    for name in ("x.jpg", "phone.HEIC"):
+        (tmp_path / name).write_text("no image, or one of a format that is not read")
+        with pytest.raises(InputError, match=rf"cannot read .*{name} as an image \(it is none of BMP"):
+            read_inputs(tmp_path / name, [COLOUR])
 
 
 def test_folders_that_are_called_as_labels_are_tell_what_images_show(tmp_path: Path) -> None:

@@ -46,6 +46,14 @@ def is_folder(path: Path) -> bool:
         return False
 
 
+def with_home(path: str) -> str:
+    """Return a path with the user's home in place of a ~ that it begins with; as it is where no home is known.
+
+    Shells do that at the beginning of a word alone: not in --out=~/x, NAME=~/x or images:~/x, nor in files.
+    """
+    return os.path.expanduser(path)  # noqa: PTH111  (a Path would change addresses, and fail without a home)
+
+
 def is_file(path: Path) -> bool:
     """Return whether a file is there; False where the path cannot be looked up."""
     try:

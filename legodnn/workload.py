@@ -33,7 +33,6 @@ worth, and how often it is called. It is written as TOML:
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -51,7 +50,7 @@ from typing_extensions import Self
 
 from legodnn.by_model import checked_limit, checked_quantile, for_all_or_by_name
 from legodnn.errors import WorkloadError
-from legodnn.files import is_file, real_name
+from legodnn.files import is_file, real_name, with_home
 from legodnn.printable import shown
 from legodnn.profile import default_path
 from legodnn.schema import (
@@ -279,7 +278,7 @@ def _read_file(path: Path) -> Workload:
         entries = document.pop("models", None)
         if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
             raise WorkloadError(wanted)
-        written = str if bundled else os.path.expanduser  # no shell has seen what people write into a file
+        written = str if bundled else with_home
         models = tuple(WorkloadModel(**_located(entry, path.parent, written)) for entry in entries)
         limits = _table(document, "budget")
         budget = Budget(**(limits if bundled else _with_memory(limits)))

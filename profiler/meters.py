@@ -24,6 +24,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from legodnn.errors import ConfigError, ProfileError
+from legodnn.files import with_home
 from legodnn.runtime.device.kernel_files import number, text
 
 _SAMPLE_S = 0.1
@@ -259,7 +260,7 @@ METERS: Mapping[str, MeterKind] = {
     "rapl": MeterKind(lambda _, root: Rapl(root)),
     "pmic": MeterKind(lambda _, root: Pmic()),
     "battery": MeterKind(lambda _, root: Battery(root)),
-    "csv": MeterKind(lambda path, _: External(Path(path)), "FILE"),
+    "csv": MeterKind(lambda path, _: External(Path(with_home(path))), "FILE"),
     "watts": MeterKind(lambda watts, _: CpuSeconds(_watts(watts)), "NUMBER"),
 }
 

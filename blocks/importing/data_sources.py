@@ -40,6 +40,7 @@ from legodnn.blocks.importing.data import (
 )
 from legodnn.blocks.importing.npz_data import read_npz
 from legodnn.errors import DataError, DependencyError
+from legodnn.files import with_home
 from legodnn.folders import ImageFolder, class_folders, split_folders
 from legodnn.images import Frame
 from legodnn.pixels import Pixels, Scaling
@@ -108,7 +109,7 @@ def load_data(
         DependencyError: scikit-learn (for digits) or Pillow (for images) is not installed.
     """
     size = (image_size, image_size) if isinstance(image_size, int) else image_size
-    kind, _, place = source.partition(":")
+    kind, _, place = map(with_home, source.partition(":"))
     frame = Frame((*size, channels), fit, fill)
     readers: dict[str, Callable[[], Dataset]] = {
         "digits": lambda: _digits(seed, size, scaling),

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from legodnn.errors import LegoError
+from legodnn.files import with_home
 
 # What --data names in commands that train.
 DATA_HELP = (
@@ -116,12 +117,15 @@ class CommandParser(argparse.ArgumentParser):
         return found, rest
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
-        """Refuse empty names of places: `Path("")` is the current folder, which no unset variable of a shell means."""
+        """Refuse empty names of places: `Path("")` is the current folder, which no unset variable of a shell means.
+
+        A home is found where shells leave its ~ as it is.
+        """
         named = action.type is Path or action.metavar in ("FILE", "FOLDER", "PATH", "[NAME=]PATH")
         place = named or not (action.option_strings or action.nargs == argparse.PARSER)
         if place and not arg_string:
             raise argparse.ArgumentError(action, "it is empty; name a file or a folder")
-        return super()._get_value(action, arg_string)
+        return super()._get_value(action, with_home(arg_string) if place else arg_string)
 
     def _refuse_spaced_lists(self, found: argparse.Namespace, rest: Sequence[str]) -> None:
         """End with a usage error if words that belong to a list stand apart from it."""

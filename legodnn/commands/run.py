@@ -16,7 +16,7 @@ from legodnn.commands.plotting import check_matplotlib
 from legodnn.commands.workload import add_workload, workload_from
 from legodnn.console import progress, say, text_table
 from legodnn.errors import InputError, WorkloadError
-from legodnn.files import check_folder, check_writable
+from legodnn.files import check_folder, check_writable, with_home
 from legodnn.manifest import Manifest
 from legodnn.printable import option_label
 from legodnn.profile import Profile
@@ -226,7 +226,7 @@ def _sources(arguments: list[str], workload: Workload) -> dict[str, str]:
         for model in [name] if path else names:
             if model in sources:
                 raise InputError(f"--input gives {model} both {sources[model]} and {path or argument}; give one")
-            sources[model] = path or argument
+            sources[model] = with_home(path or argument)
     if missing := [n for n in names if n not in sources]:
         raise InputError(f"no input for {missing[0]}; give --input {missing[0]}=FILE")
     return sources

@@ -100,11 +100,14 @@ def test_a_broken_image_is_refused_by_name(pictures: Path) -> None:
         load_data(f"images:{pictures}")
 
 
-def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_images_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match="cannot read images from"):
         load_data(f"images:{tmp_path}")
     with pytest.raises(DataError, match="is not a folder"):
         load_data(f"images:{tmp_path / 'missing'}")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(DataError, match=rf"{tmp_path}/none is not a folder"):
+        load_data("images:~/none")
 
 
 def test_images_without_subfolders_have_no_labels(pictures: Path) -> None:

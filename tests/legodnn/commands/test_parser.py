@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from legodnn.cli import command_line, main
+from legodnn.commands.run import _sources
+from legodnn.workload import Workload, WorkloadModel
 
 # For each flag that takes a list: a command with what it needs, three items, and what becomes of them.
 LISTS = {
@@ -65,6 +67,15 @@ def test_an_empty_path_is_not_the_current_folder(words: list[str], capsys: pytes
     with pytest.raises(SystemExit):
         command_line().parse_args(words)
     assert "it is empty; name a file or a folder" in capsys.readouterr().err
+
+
+def test_a_home_is_found_where_shells_leave_it_to_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/pi")
+    args = command_line().parse_args(["pack", "~/a.tflite", "--out=~/stores/a", "--name=~", "--data=~/val.npz"])
+    assert (args.files, args.out, args.name) == (["/home/pi/a.tflite"], "/home/pi/stores/a", "~")
+    assert args.data == "/home/pi/val.npz"
+    workload = Workload(models=(WorkloadModel(name="a", store="a"), WorkloadModel(name="b", store="b")))
+    assert _sources(["a=~/photos", "b=/x/~/y"], workload) == {"a": "/home/pi/photos", "b": "/x/~/y"}
 
 
 def test_an_empty_name_is_no_empty_path() -> None:

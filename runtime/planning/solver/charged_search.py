@@ -187,46 +187,52 @@ class ChargedSearch:
     ) -> tuple[_Found, float]:
         """The compositions in one mode that no bound puts below the floor, and a bound of those left out."""
         model, rows = self.model, self.model.rows[mode]
-        limit, least = latency_limit(self.instance, self.limits, self.m, mode), self._least_accuracy
+        limit = latency_limit(self.instance, self.limits, self.m, mode)
         charges, fixed = charges_at(model, self.instance.running[self.m], mode)
         memory, latency = model.fixed[mode]
-        rest = [[int(r.memory.min()), int(r.latency.min()), int(r.loss.min())] for r in rows]
-        left = np.array([*rest, [0, 0, 0]]).sum(axis=0)
+        least = np.array([[int(r.memory.min()), int(r.latency.min()), int(r.loss.min())] for r in rows] + [[0, 0, 0]])
+        ahead = np.cumsum(least[::-1], axis=0)[::-1]  # by block, the least that it and those after it add
         bounds = [b for p in prices for b in self._bounds(mode, p)]
-        if memory + left[0] > self.room or min((b.top for b in bounds), default=-np.inf) < floor:
+        if memory + ahead[0, 0] > self.room or min((b.top for b in bounds), default=-np.inf) < floor:
             return self._none(mode), -np.inf
+        # Partial compositions: every bound of each, (bounds, n); its sums, (4, n); its options, (n, blocks so far), and
+        # the last of them, (n,).
         each = np.array([[b.top] for b in bounds])
         sums = np.array([[memory], [latency], [0], [fixed]])
-        choice = np.zeros((1, 0), dtype=np.uint16)
-        last = np.zeros(1, dtype=np.intp)
+        choice, last = np.zeros((1, 0), dtype=np.uint16), np.zeros(1, dtype=np.intp)
         lost = -np.inf
         for i, row in enumerate(rows):
             if deadline.passed():
                 return self._none(mode), max(lost, float(each.min(axis=0).max(initial=-np.inf)))
-            left = left - rest[i]
             drops = [b.drops[i] for b in bounds]
             kept, best = _promising(each, drops, last, floor)
             parent, option = np.divmod(kept, len(row.latency))
             added = [row.memory[option], row.latency[option], row.loss[last[parent], option], charges[i][option]]
             longer = sums[:, parent] + np.stack(added)
-            possible = (longer[0] <= self.room - left[0]) & (longer[1] <= limit - left[1])
-            if least is not None:
-                possible &= model.accuracy(longer[2] + left[2]) >= least
-            at = np.flatnonzero(possible)
-            if len(at) > _FEW and i + 1 < len(rows):
+            at = np.flatnonzero(self._can_be_within(longer, ahead[i + 1], limit))
+            if i + 1 < len(rows):
                 most = min(width, 1 + _PAIRS // len(rows[i + 1].latency))
-                ranked = at[np.argsort(-best[at], kind="stable")]
-                lost = max(lost, float(best[ranked[2 * most :]].max(initial=-np.inf)))
-                ranked = ranked[: 2 * most]
-                ends = option[ranked] if interacts(rows[i + 1].loss) else None
-                ranked = ranked[~_dominated(longer[:, ranked], ends)]
-                lost = max(lost, float(best[ranked[most:]].max(initial=-np.inf)))
-                at = np.sort(ranked[:most])
+                ends = option if interacts(rows[i + 1].loss) else None
+                at, cut = _going_on(at, best, longer, ends, most)
+                lost = max(lost, cut)
             parent, option = parent[at], option[at]
             each = np.stack([b[parent] - drop[last[parent], option] for b, drop in zip(each, drops, strict=True)])
             sums, last = longer[:, at], option
             choice = np.concatenate([choice[parent], option[:, None].astype(np.uint16)], axis=1)
         return _found(mode, choice, sums, rows), lost
+
+    def _can_be_within(self, sums: Ints, ahead: Ints, limit: int) -> npt.NDArray[np.bool_]:
+        """Whether partial compositions are within the model's limits, (n,), if the others add as little as they can.
+
+        Args:
+            sums: (4, n) those of the partial compositions.
+            ahead: (3,) the least memory, latency and loss of the other blocks.
+            limit: the greatest latency that the model's limit admits in their mode.
+        """
+        possible = (sums[0] <= self.room - ahead[0]) & (sums[1] <= limit - ahead[1])
+        if (least := self._least_accuracy) is not None:
+            possible &= self.model.accuracy(sums[2] + ahead[2]) >= least
+        return np.asarray(possible)
 
 
 def _found(mode: int, choice: OptionIndices, sums: Ints, rows: Sequence[BlockFigures]) -> _Found:
@@ -256,6 +262,25 @@ def _promising(each: Floats, drops: Sequence[Floats], last: Indices, floor: floa
         promising = best >= floor
         kept, best = kept[promising], best[promising]
     return kept, best
+
+
+def _going_on(at: Indices, best: Floats, sums: Ints, ends: Indices | None, width: int) -> tuple[Indices, float]:
+    """Return which partial compositions go on to the next block, and the greatest bound of those that width cut.
+
+    Args:
+        at: which ones may go on.
+        best: (n,) the least bound of each.
+        sums: (4, n) the sums of each.
+        ends: (n,) the option in which each ends, if the next block interacts with it.
+        width: how many go on at most, the most promising ones, unless there are few anyway.
+    """
+    if len(at) <= _FEW:
+        return at, -np.inf
+    ranked = at[np.argsort(-best[at], kind="stable")]
+    compared, cut = ranked[: 2 * width], ranked[2 * width :]
+    left = compared[~_dominated(sums[:, compared], None if ends is None else ends[compared])]
+    cut = np.concatenate([cut, left[width:]])
+    return np.sort(left[:width]), float(best[cut].max(initial=-np.inf))
 
 
 def _dominated(sums: Ints, ends: Indices | None) -> npt.NDArray[np.bool_]:

@@ -57,8 +57,14 @@ def test_what_normalises_over_channels_keeps_them_all(check_body: Any, layer: An
     assert pruned.get_layer("a").filters == 6
 
 
-@pytest.mark.parametrize("layer", [layers.LayerNormalization((1, 2)), layers.Softmax((1, 2)), layers.Softmax(2)])
-def test_what_normalises_over_positions_lets_channels_go(check_body: Any, layer: Any) -> None:
+@pytest.mark.parametrize(
+    "layer",
+    [
+        *(layers.LayerNormalization((1, 2)), layers.Softmax((1, 2)), layers.Softmax(2)),
+        *(layers.Rescaling(0.1, -0.5), layers.Rescaling([2.0])),
+    ],
+)
+def test_what_normalises_over_positions_or_by_one_number_lets_channels_go(check_body: Any, layer: Any) -> None:
     _, pruned = check_body(between(layer))
     assert pruned.get_layer("a").filters == 3
 
@@ -74,12 +80,6 @@ def test_batch_normalisation_loses_scale_shift_and_statistics(check_body: Any, o
     channels, pruned = check_body(between(layers.BatchNormalization(name="it", **options)))
     assert [str(g) for g in channels.groups] == ["6 channels made by a"]
     assert {w.shape for w in pruned.get_layer("it").weights} == {(3,)}
-
-
-@pytest.mark.parametrize("layer", [layers.Rescaling(0.1, -0.5), layers.Rescaling([2.0])])
-def test_rescaling_by_one_number_lets_channels_go(check_body: Any, layer: Any) -> None:
-    _, pruned = check_body(between(layer))
-    assert pruned.get_layer("a").filters == 3
 
 
 def test_normalisation_of_the_input_leaves_what_comes_after_it_free(check_body: Any) -> None:

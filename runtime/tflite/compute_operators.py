@@ -66,7 +66,7 @@ def added(op: OperatorCall) -> list[Result]:
     """Check a sum. Kernels end the process unless the factor that they scale quantised sums by is less than 1."""
     (result,) = elementwise(PLAIN, 5)(op)
     if result[1] in QUANTISED:
-        _less_than_one(op, 2 * _largest_scale(op) / float(op.output(0).scales[0]) / 2**20)
+        _less_than_one(op, 2 * _largest_scale(op) / op.output_scale() / 2**20)
     return [result]
 
 
@@ -74,7 +74,7 @@ def squared_difference(op: OperatorCall) -> list[Result]:
     """Check squared differences, whose factor must be less than 1 as well."""
     (result,) = elementwise(NUMBERS)(op)
     if result[1] in QUANTISED:
-        _less_than_one(op, (2 * _largest_scale(op)) ** 2 / float(op.output(0).scales[0]) / 2**14)
+        _less_than_one(op, (2 * _largest_scale(op)) ** 2 / op.output_scale() / 2**14)
     return [result]
 
 

@@ -69,10 +69,11 @@ class OperatorCall:
         self.need(plain or found.dtype not in QUANTISED or len(found.scales) > 0, f"input {i} has no scale")
         return found
 
-    def output(self, i: int) -> FileTensor:
-        """Return an output as the file has it; it must be quantised."""
-        self.need(i < len(self.outputs) and len(self.outputs[i].scales) > 0, f"output {i} is missing or has no scale")
-        return self.outputs[i]
+    def output_scale(self) -> float:
+        """Return the scale of the first output, which must be quantised."""
+        scaled = len(self.outputs) > 0 and len(self.outputs[0].scales) > 0
+        self.need(scaled, "output 0 is missing or has no scale")
+        return float(self.outputs[0].scales[0])
 
     def alike(self, types: Collection[str] = NUMBERS) -> list[FileTensor]:
         """Return all inputs, which must have the same type, one of those given."""

@@ -263,7 +263,9 @@ def _metrics(source: BuildSource, student: keras.Model, file: bytes | None) -> t
 
 
 def _write(path: Path, student: keras.Model, content: bytes) -> None:
-    """Write the result; a `.keras` file is saved beside its place first."""
+    """Write the result; a `.keras` file is saved beside its place first. StoreError if something is there by now."""
+    if path.exists():
+        raise StoreError(f"{path} has appeared in the meantime; remove it and run the same command again")
     if path.suffix == ".tflite":
         write_atomic(path, content)
         return

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from legodnn.errors import ModelError
+from legodnn.errors import ModelError, StoreError
 from legodnn.store import Store
 from tests.legodnn.commands.running import run
 
@@ -338,3 +338,23 @@ def test_few_images_calibrate_the_file_that_int8_is_measured_with(
     compress(recipe, tmp_path / "small.tflite", "int8")
     types = {tensor.dtype for tensor in parse_model_file(measured[0]).tensors}
     assert "int8" in types
+
+
+@pytest.mark.parametrize("ending", [".tflite", ".keras"])
+def test_what_another_process_has_written_in_the_meantime_is_not_overwritten(
+    model: Path, tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, check = tmp_path / f"small{ending}", compression.latencies_ms
+
+    def meantime(*args: Any) -> Any:
+        out.write_bytes(b"of another process")
+        return check(*args)
+
+    monkeypatch.setattr(compression, "latencies_ms", meantime)
+    with pytest.raises(StoreError, match=f"small{ending} has appeared in the meantime; remove it and run"):
+        compress(halved(model), out)
+    assert out.read_bytes() == b"of another process"
+    monkeypatch.undo()
+    out.unlink()
+    assert compress(halved(model), out).path == out
+    assert [p.name for p in tmp_path.iterdir()] == [out.name]

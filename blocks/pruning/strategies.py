@@ -80,6 +80,7 @@ STRATEGIES: dict[str, Strategy] = {
     "thinet": Strategy(reconstruction, uniform, layer_by_layer),
     "soft_clusters": Strategy(cluster, uniform, soft_clusters),
     **{name: Strategy(l1, allocator) for name, allocator in SEARCHING_ALLOCATORS.items()},
+    "exact": Strategy(taylor, SEARCHING_ALLOCATORS["exact"]),  # the others judge channels as their papers do
 }
 
 

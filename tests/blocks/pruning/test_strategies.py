@@ -66,6 +66,19 @@ def check_strategy(strategy: Strategy, block: keras.Model, target: Target) -> No
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+def test_exact_widths_keep_the_channels_that_the_outputs_need_however_small_their_filters() -> None:
+    image = Input((6, 6, 3))
+    block = keras.Model(image, layers.Conv2D(4, 3, name="z")(layers.Conv2D(8, 3, name="a")(image)))
+    rng = np.random.default_rng(0)
+    kernels = [rng.normal(size=w.shape).astype(np.float32) for w in block.get_weights()]
+    kernels[0][..., :4] *= 5
+    kernels[2][:, :, :4] = 0  # the large ones are not read
+    block.set_weights(kernels)
+    ((removed, _),) = descendants(block, [Target("macs", 0.6)], STRATEGIES["exact"], samples(block))
+    (group,) = analyse(block).groups
+    assert {int(ids[0]) for ids in group.coupled[4:]}.isdisjoint(removed.tolist())
+
+
 @settings(max_examples=4, phases=NO_SHRINKING)
 @given(
     data=st.data(),

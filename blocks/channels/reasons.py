@@ -79,6 +79,17 @@ def permutes_channels(order_of: Callable[[Any], Sequence[int] | None]) -> Reason
     return reason
 
 
+def exchanges_channels(*attributes: str) -> Reason:
+    """Return a reason against operations that move the last axis: one of these attributes names it among the axes."""
+
+    def reason(call: LayerCall) -> str | None:
+        rank = len(call.inputs[0].shape)
+        moved = any(is_last_axis(getattr(call.operation, name), rank) for name in attributes)
+        return "it moves the channels from the last axis" if moved else None
+
+    return reason
+
+
 def expands_last_axis(call: LayerCall) -> str | None:
     """Object to `expand_dims` that puts a new axis behind the channels'."""
     moved = is_last_axis(call.operation.axis, len(call.outputs[0].shape))

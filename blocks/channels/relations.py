@@ -17,7 +17,13 @@ import numpy as np
 
 from legodnn.blocks.channels.channel_ids import ChannelIds, IdArray
 from legodnn.blocks.channels.cuts import borders, picked_channels
-from legodnn.blocks.channels.reasons import Reason, activation_mixes, is_last_axis, normalises_other_axis
+from legodnn.blocks.channels.reasons import (
+    Reason,
+    activation_mixes,
+    expands_last_axis,
+    is_last_axis,
+    normalises_other_axis,
+)
 from legodnn.blocks.importing.graph import LayerCall
 
 Relation = Callable[[LayerCall, Sequence[IdArray], ChannelIds], "IdArray | tuple[IdArray, ...] | str"]
@@ -58,6 +64,11 @@ def concatenated(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) ->
     if is_last_axis(call.operation.axis, len(call.inputs[0].shape)):
         return np.concatenate(inputs)
     return united(call, inputs, ids)
+
+
+def stacked(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) -> IdArray | str:
+    """Unite the channels of tensors that are stacked along a new axis before the last one."""
+    return expands_last_axis(call) or united(call, inputs, ids)
 
 
 def made_by_weights(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) -> IdArray | str:

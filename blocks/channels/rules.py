@@ -40,6 +40,7 @@ from legodnn.blocks.channels.cuts import (
 from legodnn.blocks.channels.reasons import (
     activation_mixes,
     acts_over_channels,
+    exchanges_channels,
     expands_last_axis,
     noise_fixes_channels,
     normalises_other_axis,
@@ -58,6 +59,7 @@ from legodnn.blocks.channels.relations import (
     reshaped,
     same_channels,
     same_unless,
+    stacked,
     taken_apart,
     to_positions,
     united,
@@ -131,7 +133,7 @@ LAYERS: dict[str, ChannelRule] = {
     "Normalization": ChannelRule(same_unless(lambda call: "it reads a constant for each channel")),
     "Rescaling": ChannelRule(same_unless(reads_constants("scale", "offset"))),
     # Pooling, resizing and padding.
-    **_each(["CornerResizing", "Resizing"], same_channels),
+    **_each(["CenterCrop", "CornerResizing", "Resizing"], same_channels),
     **_each([f"{kind}Pooling{nd}" for kind in ("Average", "Max") for nd in _ND], same_channels),
     **_each([f"Adaptive{kind}Pooling{nd}" for kind in ("Average", "Max") for nd in _ND], same_channels),
     **_each([f"Global{kind}Pooling{nd}" for kind in ("Average", "Max") for nd in _ND], same_channels),
@@ -142,6 +144,7 @@ LAYERS: dict[str, ChannelRule] = {
     "StochasticDepth": ChannelRule(same_channels),  # keras.applications.convnext: a dropout of whole images
     # Shapes.
     "Flatten": ChannelRule(reshaped),
+    "RepeatVector": ChannelRule(same_channels),
     "Reshape": ChannelRule(reshaped, cut_shape),
     "Permute": ChannelRule(same_unless(permutes_channels(lambda layer: layer.dims))),
 }
@@ -151,10 +154,11 @@ OPERATIONS: dict[str, ChannelRule] = {
     # Elementwise functions of one tensor.
     **_each(
         [
-            "Abs", "Absolute", "Cast", "Ceil", "Celu", "Cos", "Elu", "Erf", "Exp", "Expm1", "Floor", "Gelu",
-            "HardShrink", "HardSigmoid", "HardSilu", "HardTanh", "LeakyRelu", "Log", "Log1p", "LogSigmoid", "Negative",
-            "Reciprocal", "Relu", "Relu6", "Round", "Rsqrt", "Selu", "Sigmoid", "Sign", "Silu", "Sin", "SoftShrink",
-            "Softplus", "Softsign", "Sqrt", "Square", "Squareplus", "StopGradient", "Tanh", "TanhShrink", "Threshold",
+            "Abs", "Absolute", "Cast", "Ceil", "Celu", "Cos", "Elu", "Erf", "Exp", "Exp2", "Expm1", "Floor", "Gelu",
+            "HardShrink", "HardSigmoid", "HardSilu", "HardTanh", "LeakyRelu", "Log", "Log10", "Log1p", "Log2",
+            "LogSigmoid", "Negative", "Reciprocal", "Relu", "Relu6", "Round", "Rsqrt", "Selu", "Sigmoid", "Sign",
+            "Silu", "Sin", "SoftShrink", "Softplus", "Softsign", "Sqrt", "Square", "Squareplus", "StopGradient",
+            "Tanh", "TanhShrink", "Threshold",
         ],
         same_channels,
     ),
@@ -162,12 +166,12 @@ OPERATIONS: dict[str, ChannelRule] = {
     # Merging.
     **_each(["Add", "Divide", "Maximum", "Minimum", "Multiply", "Power", "Subtract", "TrueDivide"], united),
     **_each(["Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "NotEqual"], united),
-    **_each(["LogicalAnd", "LogicalOr", "Where"], united),
+    **_each(["FloorDivide", "LogicalAnd", "LogicalOr", "Logaddexp", "Mod", "Where"], united),
     "LogicalNot": ChannelRule(same_channels),
     "Concatenate": ChannelRule(concatenated),
     # Reductions and softmax.
     **_each(
-        ["Amax", "Amin", "Max", "Mean", "Min", "Std", "Sum", "Var"],
+        ["Amax", "Amin", "Logsumexp", "Max", "Mean", "Min", "Prod", "Std", "Sum", "Var"],
         same_unless(acts_over_channels("it reduces over the channels")),
     ),
     "Softmax": ChannelRule(same_unless(acts_over_channels(_NORMALISES))),
@@ -175,9 +179,13 @@ OPERATIONS: dict[str, ChannelRule] = {
     **_each(["AdaptiveAveragePool", "AdaptiveMaxPool", "AveragePool", "MaxPool", "Resize"], same_channels),
     "Pad": ChannelRule(same_unless(pads_channels)),
     # Shapes and indexing.
+    **_each(["Cumsum", "Flip", "Repeat", "Roll"], same_unless(acts_over_channels("it moves or sums channels"))),
     "ExpandDims": ChannelRule(same_unless(expands_last_axis)),
     "GetItem": ChannelRule(picked, cut_key),
+    "Moveaxis": ChannelRule(same_unless(exchanges_channels("source", "destination"))),
     "Reshape": ChannelRule(reshaped, cut_shape),
+    "Stack": ChannelRule(stacked),
+    "Swapaxes": ChannelRule(same_unless(exchanges_channels("axis1", "axis2"))),
     "DepthToSpace": ChannelRule(to_positions),
     "SpaceToDepth": ChannelRule(from_positions),
     "Split": ChannelRule(taken_apart, cut_borders),

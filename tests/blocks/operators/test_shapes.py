@@ -44,6 +44,13 @@ def between(middle: Any) -> Any:
         lambda x: ops.concatenate(ops.split(x, 2, axis=1), axis=-1),
         lambda x: ops.nn.space_to_depth(x, 2),
         lambda x: ops.nn.depth_to_space(ops.nn.space_to_depth(x, 3), 3),
+        layers.CenterCrop(4, 4),
+        lambda x: layers.RepeatVector(3)(layers.GlobalAveragePooling2D()(x)),
+        lambda x: ops.flip(ops.roll(x, 1, axis=2), axis=(1, 2)),
+        lambda x: ops.cumsum(ops.repeat(x, 2, axis=1), axis=2),
+        lambda x: ops.swapaxes(ops.moveaxis(x, 1, 2), 1, -2),
+        lambda x: ops.sum(ops.stack([x, ops.log2(ops.exp2(x)), ops.mod(x, 2.0)], axis=-2), axis=3),
+        lambda x: ops.logaddexp(ops.prod(ops.tanh(x), axis=1), ops.logsumexp(x, axis=2)),
         lambda x: ops.floor(x) + ops.sin(x) - ops.ceil(ops.cos(x)),
     ],
 )
@@ -112,7 +119,13 @@ def test_channels_that_depth_to_space_spreads_over_positions_go_together(check_b
         (lambda x: x[..., 2][..., None] + x, "it picks channels"),
         (lambda x: x[:, :, 0, 3:4, None] + x, "it picks channels"),
         (lambda x: ops.reshape(x, (-1, 6, 6)), "it changes the number of images"),
-        (lambda x: ops.cumsum(x, -1), "Cumsum is not known"),
+        (lambda x: ops.cumsum(x, -1), "it moves or sums channels"),
+        (lambda x: ops.flip(x), "it moves or sums channels"),
+        (lambda x: ops.roll(x, 1, axis=3), "it moves or sums channels"),
+        (lambda x: ops.swapaxes(x, 1, -1), "it moves the channels"),
+        (lambda x: ops.moveaxis(x, (1, 3), (2, 1)), "it moves the channels"),
+        (lambda x: ops.stack([x, x], axis=-1)[..., 0], "it moves the channels"),
+        (lambda x: ops.argsort(x, axis=1) * 1.0, "Argsort is not known"),
     ],
 )
 def test_channels_that_leave_the_last_axis_stay(check_body: Any, middle: Any, reason: str) -> None:

@@ -56,6 +56,12 @@ class OnnxNode:
     attributes: Mapping[str, Any]
     proto: Any
 
+    @property
+    def reads(self) -> set[str]:
+        """Names of the values that it reads, those that its branches read included."""
+        graphs = [each.g for each in self.proto.attribute if each.HasField("g")]
+        return {*self.inputs, *(name for graph in graphs for name in _read_by(graph))}
+
 
 @dataclass(frozen=True, eq=False)
 class OnnxGraph:
@@ -80,7 +86,7 @@ class OnnxGraph:
         needed, kept = set(outputs), []
         for node in reversed(self.nodes):
             if needed.intersection(node.outputs):
-                needed.update(node.inputs)
+                needed.update(node.reads)
                 kept.append(node)
         inputs = tuple(i for i in self.inputs if i.name in needed)
         return replace(self, inputs=inputs, outputs=outputs, nodes=tuple(reversed(kept)))
@@ -106,6 +112,21 @@ def read_onnx(path: Path) -> OnnxGraph:
     except Exception as e:  # protobuf and numpy have no error type of their own for what a file makes up
         reason = re.sub(r"\s+", " ", str(e)).strip() or type(e).__name__
         raise ModelError(f"{path} is no valid ONNX file: {reason:.200}") from None
+
+
+def branch_of(graph: Any) -> tuple[list[OnnxNode], dict[str, NDArray[Any]], list[str]]:
+    """Return the nodes, the constants and the names of the outputs of a branch of an `If`."""
+    import onnx
+
+    constants = {tensor.name: real(onnx.numpy_helper.to_array(tensor)) for tensor in graph.initializer}
+    nodes = [_node(onnx, number, node) for number, node in enumerate(graph.node)]
+    return nodes, constants, [value.name for value in graph.output]
+
+
+def _read_by(graph: Any) -> set[str]:
+    inner = [each.g for node in graph.node for each in node.attribute if each.HasField("g")]
+    found = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
+    return found.union(*(_read_by(each) for each in inner))
 
 
 def real(array: Any) -> NDArray[Any]:

@@ -23,7 +23,7 @@ from legodnn.blocks.importing.graph import on_one_line
 from legodnn.blocks.importing.onnx.call import OnnxCall, channels_first
 from legodnn.blocks.importing.onnx.constants import computed
 from legodnn.blocks.importing.onnx.element_rules import ONNX_ELEMENT_RULES
-from legodnn.blocks.importing.onnx.file import OnnxGraph, OnnxInput, OnnxNode, read_onnx
+from legodnn.blocks.importing.onnx.file import OnnxGraph, OnnxInput, OnnxNode, branch_of, read_onnx
 from legodnn.blocks.importing.onnx.gelu import with_gelus
 from legodnn.blocks.importing.onnx.image_rules import ONNX_IMAGE_RULES
 from legodnn.blocks.importing.onnx.pool_rules import POOL_RULES
@@ -83,7 +83,7 @@ class _Importer:
         self.maker = GraphMaker(input_shape, len(self.graph.inputs))
         self.values: dict[str, FileInput] = {**graph.constants}
         self.positive: set[str] = set()
-        self.wanted = {*self.graph.outputs, *(name for node in self.graph.nodes for name in node.inputs)}
+        self.wanted = {*self.graph.outputs, *(name for node in self.graph.nodes for name in node.reads)}
 
     def model(self, name: str) -> keras.Model:
         """Make the graph."""
@@ -132,7 +132,7 @@ class _Importer:
         """Add a node's layers."""
         try:
             inputs = [self._read(name) for name in node.inputs]
-            results = self._results(node, inputs)
+            results = self._chosen(node) if self._is_decided(node) else self._results(node, inputs)
             if any(name in self.wanted for name in node.outputs[len(results) :]):
                 raise NoRule(f"it has {len(node.outputs)} outputs instead of {len(results)}")
         except NoRule as e:
@@ -151,6 +151,20 @@ class _Importer:
         if name not in self.values:
             raise NoRule(f"it reads {name!r}, which nothing before it writes")
         return self.values[name]
+
+    def _is_decided(self, node: OnnxNode) -> bool:
+        """Whether a node is an `If` whose condition follows from constants and shapes."""
+        return node.kind == "If" and isinstance(self.values[node.inputs[0]], np.ndarray)
+
+    def _chosen(self, node: OnnxNode) -> Sequence[FileInput]:
+        """Add the nodes of the branch that a condition chooses; return what it gives."""
+        condition = np.ravel(self.values[node.inputs[0]])[0]  # type: ignore[arg-type]
+        nodes, constants, outputs = branch_of(node.attributes["then_branch" if condition else "else_branch"])
+        self.values.update(constants)
+        self.wanted.update(outputs, (name for each in nodes for name in each.inputs))
+        for each in nodes:
+            self._add(each)
+        return [self._read(name) for name in outputs]
 
     def _results(self, node: OnnxNode, inputs: list[FileInput]) -> Sequence[FileInput]:
         """Return what a node gives."""

@@ -164,6 +164,18 @@ def test_a_quantised_file_becomes_the_model_that_it_stands_for(
     assert kinds(load_onnx(path)) == ["Conv2D", "GlobalAveragePooling2D"]
 
 
+def test_a_branch_that_the_shapes_decide_on_is_taken(tmp_path: Path) -> None:
+    """PyTorch writes one for each `squeeze(1)` of a size that it does not know."""
+    text = (
+        "u = Neg(x) g = ReduceMean<axes=[1]>(u) s = Shape(g) n = Gather(s, i) c = Equal(n, one) h = Tanh(g) "
+        "r = If (c) <then_branch = a () => (float[] t) { k = Constant<value = int64[1] {1}>() t = Squeeze(h, k) }, "
+        "else_branch = b () => (float[] e) { e = Erf(h) }> y = Relu(r)"
+    )
+    path = file_of(tmp_path / "m.onnx", text, i=np.array(1), one=np.array(1))
+    assert compared(path).output_shape == (None, 9, 8)
+    assert load_onnx(path, ("r",)).output_shape == (None, 9, 8)
+
+
 def _calling(path: Path, calls: int, last: str) -> Path:
     """Write a file of ten functions, each of which calls the next one, and the last one another."""
     model = onnx.load(file_of(path, "y = Relu(x)"))

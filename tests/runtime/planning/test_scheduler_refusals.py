@@ -1,6 +1,6 @@
 """When not everything fits: what is suspended, what a report says; and which input is refused.
 
-Covers also: runtime.planning.infeasible.
+Covers also: runtime.planning.infeasible, runtime.planning.table_checks.
 """
 
 from __future__ import annotations

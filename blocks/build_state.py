@@ -58,7 +58,7 @@ class BuildState:
             recipe: what is built.
 
         Raises:
-            StoreError: the folder belongs to a build of another recipe.
+            StoreError: the folder belongs to a build of another recipe, or its recipe is damaged.
         """
         self.path = store.with_name(f"{store.name}.work")
         self.recipe = recipe
@@ -66,8 +66,12 @@ class BuildState:
         self.fresh = not file.exists()
         if self.fresh:
             write_atomic(file, text)
-        elif (found := file.read_text(encoding="utf-8")) != text:
-            old, new = (t.splitlines() for t in (found, text))
+        elif (found := file.read_bytes()) != text.encode():
+            try:
+                json.loads(found)
+            except ValueError:  # no UTF-8 either
+                raise StoreError(f"{file} is damaged; remove {self.path} and build again") from None
+            old, new = (t.splitlines() for t in (found.decode(errors="replace"), text))
             other = next((a.strip() for a, b in zip(old, new, strict=False) if a != b), "another version's")
             raise StoreError(
                 f"{self.path} holds an unfinished build of another recipe ({other}); finish it with that recipe, or "

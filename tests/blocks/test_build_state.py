@@ -67,6 +67,13 @@ def test_another_recipe_is_refused_by_what_differs_and_nothing_is_changed(
     assert {p.name: p.read_bytes() for p in work.path.iterdir()} == before
 
 
+@pytest.mark.parametrize("damaged", [b"", b'{"model": "vg', b"\xff\xfe\xc8 no text", bytes(200)])
+def test_a_damaged_recipe_is_refused_with_what_to_do(work: BuildState, tmp_path: Path, damaged: bytes) -> None:
+    (work.path / "recipe.json").write_bytes(damaged)
+    with pytest.raises(StoreError, match=r"recipe\.json is damaged; remove .*store\.work and build again"):
+        BuildState(tmp_path / "store", RECIPE)
+
+
 def test_one_process_at_a_time_holds_the_folder(work: BuildState, tmp_path: Path) -> None:
     with work, pytest.raises(StoreError, match=r"store.work: another process is building this store; wait for it"):
         BuildState(tmp_path / "store", RECIPE).__enter__()

@@ -27,6 +27,7 @@ from legodnn.blocks import compression
 from legodnn.blocks.compressed_store import measured_accuracy, shares_lost
 from legodnn.blocks.compression import compress
 from legodnn.blocks.export.convert import Runner
+from legodnn.blocks.export.latency import latencies_ms
 from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.importing.graph import macs
 from legodnn.blocks.pruning.draw_widths import GroupWidth
@@ -344,11 +345,11 @@ def test_few_images_calibrate_the_file_that_int8_is_measured_with(
 def test_what_another_process_has_written_in_the_meantime_is_not_overwritten(
     model: Path, tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, check = tmp_path / f"small{ending}", compression.latencies_ms
+    out = tmp_path / f"small{ending}"
 
     def meantime(*args: Any) -> Any:
         out.write_bytes(b"of another process")
-        return check(*args)
+        return latencies_ms(*args)
 
     monkeypatch.setattr(compression, "latencies_ms", meantime)
     with pytest.raises(StoreError, match=f"small{ending} has appeared in the meantime; remove it and run"):

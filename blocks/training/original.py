@@ -16,6 +16,7 @@ from legodnn.blocks.importing.graph import as_list
 from legodnn.blocks.importing.heads import Head, heads_of
 from legodnn.blocks.training.batches import Batches
 from legodnn.blocks.training.loop import loop
+from legodnn.blocks.training.norm_statistics import renew_statistics
 from legodnn.blocks.training.optimizer import compile_for
 from legodnn.blocks.training.scalars import Log, silent
 from legodnn.blocks.training.variables import assign, values
@@ -60,6 +61,7 @@ def train_original(
     targets = label_targets(head, np.asarray(as_list(data.train.y)[0]), model.output_shape)
     training = _OriginalTraining(model, data.train.x, targets)
     loop(training, batches, epochs, f"training {model.name}", checkpoint=checkpoint, log=log, progress=progress)
+    renew_statistics(model, data.train.x, batches)
 
 
 def check_labels(model: keras.Model, data: Dataset) -> Head:

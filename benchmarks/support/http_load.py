@@ -81,17 +81,6 @@ def request(method: str, path: str, body: bytes = b"", kind: str = "application/
     return head.encode() + body
 
 
-def put(port: int, path: str, body: bytes) -> None:
-    """Put JSON to an address of a service; OSError or EOFError if there is no answer, ValueError if it is a refusal."""
-
-    async def ask() -> int:
-        with closing(_Connections(port)) as connections:
-            return (await connections.ask(request("PUT", path, body, "application/json")))[0]
-
-    if (status := asyncio.run(ask())) != 200:
-        raise ValueError(f"PUT {path} is answered with status {status}")
-
-
 def load(
     port: int, due: Arrivals, images: Mapping[str, bytes], budgets: Sequence[int], seconds: float, nuisance: bool = True
 ) -> Answers:

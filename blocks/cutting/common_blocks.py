@@ -98,16 +98,14 @@ def draft_segments(division: Division, max_blocks: int | None, min_share: float)
     return drafts
 
 
-def is_large(params: int, macs: int, whole: tuple[int, int]) -> bool:
+def is_large(part: tuple[int, int], whole: tuple[int, int]) -> bool:
     """Return whether a part of a model is worth a choice of precisions although it keeps its channels.
 
     Args:
-        params: its parameters.
-        macs: its multiply-accumulates.
+        part: its parameters and multiply-accumulates.
         whole: those of the model.
     """
-    least_params, least_macs = (max(least, _LARGE * of) for least, of in zip(_LEAST, whole, strict=True))
-    return params >= least_params or macs >= least_macs
+    return any(own >= max(least, _LARGE * all_) for own, all_, least in zip(part, whole, _LEAST, strict=True))
 
 
 def worthwhile_blocks(division: Division) -> int:
@@ -246,4 +244,4 @@ def _join_small(drafts: Sequence[Draft], division: Division) -> list[Draft]:
 
 def _is_large(draft: Draft, division: Division, whole: tuple[int, int]) -> bool:
     part = division.submodel(draft.calls)
-    return is_large(part.count_params(), macs(part), whole)
+    return is_large((part.count_params(), macs(part)), whole)

@@ -32,7 +32,7 @@ def wanted_options(recipe: Recipe, pieces: Sequence[Piece]) -> dict[str, list[tu
     for piece, size in zip(pieces, sizes, strict=True):
         block = piece.kind == "block"
         sparsities = (0.0, *recipe.sparsities) if block else (0.0,)
-        precisions = recipe.precisions if block or is_large(*size, whole) else recipe.precisions[:1]
+        precisions = recipe.precisions if block or is_large(size, whole) else recipe.precisions[:1]
         found[piece.name] = [(sparsity, precision) for precision in precisions for sparsity in sparsities]
     return found
 

@@ -109,7 +109,8 @@ def load_data(
         DependencyError: scikit-learn (for digits) or Pillow (for images) is not installed.
     """
     size = (image_size, image_size) if isinstance(image_size, int) else image_size
-    kind, _, place = map(with_home, source.partition(":"))
+    kind, _, place = source.partition(":")
+    place = with_home(place)
     frame = Frame((*size, channels), fit, fill)
     readers: dict[str, Callable[[], Dataset]] = {
         "digits": lambda: _digits(seed, size, scaling),
@@ -121,8 +122,7 @@ def load_data(
         ),
         "npz": lambda: read_npz(Path(place), seed, scaling or Scaling(), inputs, frames),
     }
-    needs_place = kind in (*_FOLDERS, "npz")
-    if (not place and (needs_place or kind not in readers)) or (place and kind == "digits"):
+    if (not place and kind not in ("digits", "cifar10")) or (place and kind == "digits"):
         raise DataError(f"unknown data {source!r}; use {_SOURCES}")
     if inputs and kind in readers and kind != "npz":
         raise DataError(

@@ -99,7 +99,10 @@ def merge_channels(block: keras.Model, channels: Channels, clusters: Clusters) -
 
 def _first_calls(block: keras.Model) -> list[LayerCall]:
     """Return the first call of every operation: the others of a layer that is used again have the same weights."""
-    return [*{id(call.operation): call for call in reversed(calls(block))}.values()][::-1]
+    first: dict[int, LayerCall] = {}
+    for call in calls(block):
+        first.setdefault(id(call.operation), call)
+    return [*first.values()]
 
 
 def _into(clusters: Clusters) -> Ints:

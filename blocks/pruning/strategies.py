@@ -79,8 +79,9 @@ STRATEGIES: dict[str, Strategy] = {
     "slimming": Strategy(batch_norm_scale, global_threshold, sparse_scales()),
     "thinet": Strategy(reconstruction, uniform, layer_by_layer),
     "soft_clusters": Strategy(cluster, uniform, soft_clusters),
-    **{name: Strategy(l1, allocator) for name, allocator in SEARCHING_ALLOCATORS.items()},
-    "exact": Strategy(taylor, SEARCHING_ALLOCATORS["exact"]),  # the others judge channels as their papers do
+    **{  # all but our own judge channels as their papers do
+        name: Strategy(taylor if name == "exact" else l1, allocator) for name, allocator in SEARCHING_ALLOCATORS.items()
+    },
 }
 
 

@@ -57,11 +57,12 @@ def train_original(
     """
     head = check_labels(model, data)
     batches = Batches(len(data.train), batch_size, seed)
-    compile_for(model, learning_rate, epochs * batches.per_epoch, label_loss(head))
+    steps = epochs * batches.per_epoch
+    compile_for(model, learning_rate, steps, label_loss(head))
     targets = label_targets(head, np.asarray(as_list(data.train.y)[0]), model.output_shape)
     training = _OriginalTraining(model, data.train.x, targets)
     loop(training, batches, epochs, f"training {model.name}", checkpoint=checkpoint, log=log, progress=progress)
-    renew_statistics(model, data.train.x, batches)
+    renew_statistics(model, data.train.x, batches, steps, progress)
 
 
 def check_labels(model: keras.Model, data: Dataset) -> Head:

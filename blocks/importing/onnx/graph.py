@@ -22,13 +22,10 @@ from legodnn.arrays import Shape
 from legodnn.blocks.importing.graph import on_one_line
 from legodnn.blocks.importing.onnx.call import OnnxCall, channels_first
 from legodnn.blocks.importing.onnx.constants import computed
-from legodnn.blocks.importing.onnx.element_rules import ONNX_ELEMENT_RULES
 from legodnn.blocks.importing.onnx.file import OnnxGraph, OnnxInput, OnnxNode, branch_of, read_onnx
 from legodnn.blocks.importing.onnx.gelu import with_gelus
-from legodnn.blocks.importing.onnx.image_rules import ONNX_IMAGE_RULES
-from legodnn.blocks.importing.onnx.pool_rules import POOL_RULES
-from legodnn.blocks.importing.onnx.quantised_rules import QUANTISED_RULES
-from legodnn.blocks.importing.onnx.weight_rules import ONNX_WEIGHT_RULES, OnnxRule
+from legodnn.blocks.importing.onnx.quantised_rules import QUANTISED_RULES, REAL_RULES
+from legodnn.blocks.importing.onnx.weight_rules import OnnxRule
 from legodnn.blocks.importing.tflite.call import FileInput, NoRule
 from legodnn.blocks.importing.tflite.graph_maker import GraphMaker, named_place
 from legodnn.blocks.importing.tflite.names import valid_name
@@ -37,20 +34,11 @@ from legodnn.errors import ModelError
 
 log = logging.getLogger("legodnn.blocks.importing")
 
-ONNX_RULES: dict[str, OnnxRule] = {
-    **ONNX_WEIGHT_RULES,
-    **POOL_RULES,
-    **ONNX_IMAGE_RULES,
-    **ONNX_ELEMENT_RULES,
-    **QUANTISED_RULES,
-}
+ONNX_RULES: dict[str, OnnxRule] = {**REAL_RULES, **QUANTISED_RULES}
 _NEVER_NEGATIVE = ("Relu", "Sigmoid", "HardSigmoid", "Softmax", "Softplus", "Abs", "Sqrt", "Exp")
 _STAYS_POSITIVE = ("MaxPool", "AveragePool", "Dropout", "Identity", "Concat")
-_OF_CONSTANTS = (
-    "Resize",
-    "Upsample",
-    *(kind for kind in QUANTISED_RULES if "." in kind),
-)  # whose rules compute what they make of constants
+# Whose rules compute what they make of constants, since the standard's reference does not.
+_OF_CONSTANTS = ("Resize", "Upsample", *(kind for kind in QUANTISED_RULES if "." in kind))
 
 
 def load_onnx(path: str | Path, cut_at: Sequence[str] = (), input_shape: Shape | None = None) -> keras.Model:

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from legodnn.blocks.importing.onnx.call import OnnxCall, channels_first, channels_last
 from legodnn.blocks.importing.onnx.resizing import resized, resizing_of
 from legodnn.blocks.importing.onnx.weight_rules import OnnxRule
-from legodnn.blocks.importing.onnx.windows import in_shape
+from legodnn.blocks.importing.onnx.windows import REFLECT, SYMMETRIC, in_shape
 from legodnn.blocks.importing.tflite.call import FileInput, NoRule
 from legodnn.blocks.importing.tflite.values import GraphValue, settled
 
-_REFLECT, _SYMMETRIC = 0, 1  # numbers of modes of MIRROR_PAD
 _MOST_EDGES = 8  # pixels that are added by repeating the edge, one after another
 
 
@@ -83,11 +82,11 @@ def _pad(op: OnnxCall) -> GraphValue:
         extra = [] if number == 0 else [np.array(number, np.float32)]
         found: GraphValue = op.run("PADV2" if extra else "PAD", value, added, *extra)
     elif mode == "reflect":
-        found = op.run("MIRROR_PAD", value, added, mode=_REFLECT)
+        found = op.run("MIRROR_PAD", value, added, mode=REFLECT)
     elif mode == "edge" and added.max() <= _MOST_EDGES:  # a mirror that adds one pixel repeats the edge
         found = value
         for done in range(int(added.max())):
-            found = op.run("MIRROR_PAD", found, added > done, ending=f".{done}" if done else "", mode=_SYMMETRIC)
+            found = op.run("MIRROR_PAD", found, added > done, ending=f".{done}" if done else "", mode=SYMMETRIC)
     else:
         raise NoRule(f"it pads in mode {mode!r}")
     return found

@@ -10,11 +10,18 @@ from numpy.typing import NDArray
 
 from legodnn.blocks.importing.onnx.call import OnnxCall, channels_first, channels_last
 from legodnn.blocks.importing.onnx.weight_rules import OnnxRule
-from legodnn.blocks.importing.onnx.windows import SAME, VALID, Window, as_before, as_image, paddings, window_of
+from legodnn.blocks.importing.onnx.windows import (
+    SAME,
+    SYMMETRIC,
+    VALID,
+    Window,
+    as_before,
+    as_image,
+    paddings,
+    window_of,
+)
 from legodnn.blocks.importing.tflite.call import NoRule
 from legodnn.blocks.importing.tflite.values import GraphValue
-
-_SYMMETRIC = 1  # the number of a mode of MIRROR_PAD
 
 
 def _pool(kind: str) -> OnnxRule:
@@ -66,7 +73,7 @@ def _max_pool(op: OnnxCall, image: GraphValue, window: Window) -> GraphValue:
             image = op.run("PAD", image, paddings(window.pads), ending=".padded")
         elif all(2 * max(pad) <= k for pad, k in zip(window.pads, window.kernel, strict=True)):
             # A window that reaches over the edge holds the pixels that are mirrored there: its maximum is the same.
-            image = op.run("MIRROR_PAD", image, paddings(window.pads), ending=".padded", mode=_SYMMETRIC)
+            image = op.run("MIRROR_PAD", image, paddings(window.pads), ending=".padded", mode=SYMMETRIC)
         else:
             lowest = np.float32(np.finfo(np.float32).min)
             image = op.run("PADV2", image, paddings(window.pads), np.array(lowest), ending=".padded")

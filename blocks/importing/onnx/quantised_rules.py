@@ -23,7 +23,7 @@ from legodnn.blocks.importing.onnx.weight_rules import ONNX_WEIGHT_RULES, OnnxRu
 from legodnn.blocks.importing.tflite.call import FileInput, NoRule
 from legodnn.blocks.importing.tflite.values import GraphValue
 
-_REAL_RULES = {**ONNX_WEIGHT_RULES, **POOL_RULES, **ONNX_IMAGE_RULES, **ONNX_ELEMENT_RULES}
+REAL_RULES: dict[str, OnnxRule] = {**ONNX_WEIGHT_RULES, **POOL_RULES, **ONNX_IMAGE_RULES, **ONNX_ELEMENT_RULES}
 
 
 def _real(op: OnnxCall, at: int, axis: int = -1) -> FileInput:
@@ -60,10 +60,10 @@ def _by_real(op: OnnxCall, kind: str, inputs: list[FileInput], rounded_at: int |
     if not any(isinstance(x, GraphValue) for x in inputs):
         return _of_constants(op, kind, [x for x in inputs if isinstance(x, np.ndarray)], rounded_at)
     if rounded_at is None or not op.has(rounded_at):
-        return _REAL_RULES[kind](replace(op, kind=kind, inputs=inputs))  # type: ignore[return-value]
+        return REAL_RULES[kind](replace(op, kind=kind, inputs=inputs))  # type: ignore[return-value]
     real = replace(op, kind=kind, name=f"{op.name}.real", key=(op.key, "real"), inputs=inputs)
     scales = [op.inputs[i] if op.has(i) else None for i in (rounded_at, rounded_at + 1)]
-    rounded = replace(op, inputs=[_REAL_RULES[kind](real), *scales], positive=False)  # type: ignore[list-item]
+    rounded = replace(op, inputs=[REAL_RULES[kind](real), *scales], positive=False)  # type: ignore[list-item]
     return ONNX_ELEMENT_RULES["QuantizeLinear"](rounded)  # type: ignore[return-value]
 
 

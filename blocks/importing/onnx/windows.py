@@ -12,6 +12,7 @@ from legodnn.blocks.importing.tflite.call import NoRule
 from legodnn.blocks.importing.tflite.values import GraphValue
 
 SAME, VALID = 0, 1  # the numbers of paddings in TensorFlow Lite
+REFLECT, SYMMETRIC = 0, 1  # the numbers of modes of MIRROR_PAD
 Pads = tuple[tuple[int, int], ...]  # what is added before and after height and width
 
 

@@ -18,7 +18,9 @@ def test_statistics_are_the_mean_of_those_of_an_epochs_batches() -> None:
     model = keras.Sequential([keras.Input((3,)), first, second])
     kept = [np.array(w) for w in second.get_weights()]
     x, batches = np.random.default_rng(0).normal(5, 2, (20, 3)).astype(np.float32), Batches(20, 8, seed=1)
-    renew_statistics(model, x, batches)
+    renew_statistics(model, x, batches, steps=1000)
+    assert not np.any(first.moving_mean), "after so many steps there is nothing left of the first ones"
+    renew_statistics(model, x, batches, steps=50)
     seen = [x[batches.indices(number)] for number in range(3)]
     np.testing.assert_allclose(first.moving_mean, np.mean([b.mean(axis=0) for b in seen], axis=0), rtol=1e-5)
     np.testing.assert_allclose(first.moving_variance, np.mean([b.var(axis=0) for b in seen], axis=0), rtol=1e-4)

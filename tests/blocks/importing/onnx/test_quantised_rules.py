@@ -18,7 +18,8 @@ from tests.blocks.importing.tflite.compared import kinds
 _RNG = np.random.default_rng(0)
 X = _RNG.uniform(-1, 1, (1, 4, 9, 8)).astype(np.float32)
 IN = {"s": np.float32(1 / 127), "z": np.int8(0)}
-OUT = {"t": np.float32(0.02), "o": np.uint8(100)}
+STEP = 0.02  # of the output's integers
+OUT = {"t": np.float32(STEP), "o": np.uint8(100)}
 CONV: dict[str, Any] = {
     "w": _RNG.integers(-50, 50, (6, 4, 3, 3)).astype(np.int8),
     "u": np.linspace(0.002, 0.01, 6),
@@ -49,44 +50,40 @@ def _given(path: Path) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("text", "step", "weights"),
+    ("text", "weights"),
     [
         (
             "q = QuantizeLinear(x, s, z) c = QLinearConv<pads=[1,1,1,1]>(q, s, z, w, u, v, t, o, b) "
             "y = DequantizeLinear(c, t, o)",
-            0.02,
             {**IN, **OUT, **CONV},
         ),
         (
             "q = QuantizeLinear(x, s, z) c = QLinearMatMul(q, s, z, w, u, v, t, o) y = DequantizeLinear(c, t, o)",
-            0.02,
             {**IN, **OUT, **ROWS},
         ),
         (
             "q, r, p = DynamicQuantizeLinear(x) c = ConvInteger(q, w, p, k) f = Cast<to=1>(c) m = Mul(r, g) "
             "y = Mul(f, m)",
-            0.02,
             {"w": _RNG.integers(0, 255, (6, 4, 3, 3)).astype(np.uint8), "k": np.uint8(128), "g": np.float32(0.01)},
         ),
         (
             "q, r, p = DynamicQuantizeLinear(x) c = MatMulInteger(q, w, p, k) f = Cast<to=1>(c) m = Mul(r, u) "
             "y = Mul(f, m)",
-            0.02,
             {**ROWS, "k": np.arange(5, dtype=np.int8)},
         ),
     ],
 )
 def test_products_of_integers_are_those_of_what_they_stand_for(
-    text: str, step: float, weights: dict[str, Any], tmp_path: Path
+    text: str, weights: dict[str, Any], tmp_path: Path
 ) -> None:
     path = _file(tmp_path / "m.onnx", text, **weights)
     wanted, found = ReferenceEvaluator(str(path)).run(None, {"x": X})[0], _given(path)
     wanted = wanted if wanted.shape == found.shape else turned(wanted)
-    assert found.std() > 5 * step
-    low, high = (0 - 100) * 0.02, (255 - 100) * 0.02
+    assert found.std() > 5 * STEP
+    low, high = (0 - 100) * STEP, (255 - 100) * STEP
     if "QLinear" in text:  # the file saturates
         found, wanted = np.clip(found, low, high), np.clip(wanted, low, high)
-    np.testing.assert_allclose(found, wanted, atol=3 * step)
+    np.testing.assert_allclose(found, wanted, atol=3 * STEP)
 
 
 @pytest.mark.parametrize(

@@ -94,8 +94,8 @@ def test_the_next_step_after_measurements_that_contradict_themselves_is_to_measu
 
 def test_the_next_step_names_a_profile_that_is_not_beside_its_store(tiny_store: Store, tmp_path: Path) -> None:
     elsewhere = tmp_path / "faces.json"
-    profile = shutil.copy(default_path(tiny_store.path), elsewhere)
-    said = _next_step([tiny_store], [Profile.load(profile)], [elsewhere])
+    shutil.copy(default_path(tiny_store.path), elsewhere)
+    said = _next_step([tiny_store], [], [elsewhere])  # without measurements, which a busy machine may spoil
     assert said.startswith(f"next: a workload file that names {elsewhere} as the `profile`")
     (tmp_path / "workload.toml").write_text(
         f"[[models]]\nname = 'a'\nstore = '{tiny_store.path}'\nprofile = 'faces.json'"

@@ -122,6 +122,20 @@ def cut_key(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
     return {"key": (*key[:last], slice(start, stop), *key[last + 1 :])}, []
 
 
+def padded_channels(call: LayerCall) -> tuple[int, int]:
+    """Return how many channels `keras.ops.pad` puts before those of its input, and how many behind them."""
+    before, behind = np.broadcast_to(call.operation.pad_width, (len(call.inputs[0].shape), 2))[-1].tolist()
+    return before, behind
+
+
+def cut_padding(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
+    """Change how many channels `keras.ops.pad` adds: those that stay."""
+    before, _ = padded_channels(call)
+    left = int(keep_out[:before].sum()), int(keep_out[before + len(keep_in) :].sum())
+    whole = np.broadcast_to(call.operation.pad_width, (len(call.inputs[0].shape), 2)).tolist()
+    return {"pad_width": (*map(tuple, whole[:-1]), left)}, []
+
+
 def borders(call: LayerCall) -> list[int]:
     """Return the channels at which a split begins a new part, without the first one, 0."""
     return [int(n) for n in np.cumsum([t.shape[-1] for t in call.outputs])[:-1]]

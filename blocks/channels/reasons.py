@@ -94,10 +94,3 @@ def expands_last_axis(call: LayerCall) -> str | None:
     """Object to `expand_dims` that puts a new axis behind the channels'."""
     moved = is_last_axis(call.operation.axis, len(call.outputs[0].shape))
     return "it moves the channels from the last axis" if moved else None
-
-
-def pads_channels(call: LayerCall) -> str | None:
-    """Object to `keras.ops.pad` along the last axis."""
-    width = call.operation.pad_width
-    whole = len(width) == len(call.inputs[0].shape) and tuple(width[-1]) == (0, 0)
-    return None if whole else "it adds channels"

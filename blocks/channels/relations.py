@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from legodnn.blocks.channels.channel_ids import ChannelIds, IdArray
-from legodnn.blocks.channels.cuts import borders, picked_channels
+from legodnn.blocks.channels.cuts import borders, padded_channels, picked_channels
 from legodnn.blocks.channels.reasons import (
     Reason,
     activation_mixes,
@@ -128,6 +128,14 @@ def picked(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) -> IdArr
     """Follow channels through indexing that takes all of them, or those that stand side by side, as x[..., 4:] does."""
     taken = picked_channels(call)
     return "it picks channels" if taken is None else inputs[0][taken]
+
+
+def with_added(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) -> IdArray | str:
+    """Put new channels, which are constant, before and behind those of the input; most pad other axes alone."""
+    before, behind = padded_channels(call)
+    if (before or behind) and call.operation.mode != "constant":
+        return "it repeats channels"
+    return np.concatenate([ids.fresh(before), inputs[0], ids.fresh(behind)])
 
 
 def taken_apart(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) -> IdArray | tuple[IdArray, ...] | str:

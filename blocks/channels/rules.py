@@ -33,6 +33,7 @@ from legodnn.blocks.channels.cuts import (
     cut_kernel,
     cut_key,
     cut_last_axis,
+    cut_padding,
     cut_separable_kernels,
     cut_shape,
     cut_transposed_kernel,
@@ -44,7 +45,6 @@ from legodnn.blocks.channels.reasons import (
     expands_last_axis,
     noise_fixes_channels,
     normalises_other_axis,
-    pads_channels,
     permutes_channels,
     reads_constants,
 )
@@ -63,6 +63,7 @@ from legodnn.blocks.channels.relations import (
     taken_apart,
     to_positions,
     united,
+    with_added,
 )
 from legodnn.blocks.importing.graph import LayerCall
 
@@ -177,7 +178,7 @@ OPERATIONS: dict[str, ChannelRule] = {
     "Softmax": ChannelRule(same_unless(acts_over_channels(_NORMALISES))),
     # Pooling, resizing and padding.
     **_each(["AdaptiveAveragePool", "AdaptiveMaxPool", "AveragePool", "MaxPool", "Resize"], same_channels),
-    "Pad": ChannelRule(same_unless(pads_channels)),
+    "Pad": ChannelRule(with_added, cut_padding),
     # Shapes and indexing.
     **_each(["Cumsum", "Flip", "Repeat", "Roll"], same_unless(acts_over_channels("it moves or sums channels"))),
     "ExpandDims": ChannelRule(same_unless(expands_last_axis)),

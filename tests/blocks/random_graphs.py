@@ -65,6 +65,8 @@ def _step(draw: Draw, tensors: list[Any]) -> Any:
     if kind == 19 and x.shape[-1] > 1:
         first, second = ops.split(x, [draw(st.integers(1, x.shape[-1] - 1))], axis=-1)
         return layers.Concatenate()([second, conv(2)(first), x[..., : draw(st.integers(1, x.shape[-1]))]])
+    if kind == 20:
+        return ops.pad(x, ((0, 0), (0, 0), (0, 0), (draw(st.integers(0, 2)), draw(st.integers(0, 2)))))
     if kind >= 21:  # a layer that is used again
         shared = draw(
             st.sampled_from(

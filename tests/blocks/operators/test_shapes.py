@@ -35,6 +35,7 @@ def between(middle: Any) -> Any:
         lambda x: ops.reshape(x, (-1, 36, 6)),
         lambda x: ops.transpose(x, (0, 2, 1, 3)),
         lambda x: ops.pad(x, ((0, 0), (1, 1), (0, 2), (0, 0))),
+        lambda x: ops.pad(x, ((0, 0), (0, 1), (0, 0), (2, 3)), constant_values=0.5),
         lambda x: ops.squeeze(ops.expand_dims(x, 1), 1),
         lambda x: ops.concatenate([x[:, ::2, ::2], x[:, 1::2, ::2, :], x[:, 0:6:2, 1::2, ...]], axis=-1),
         lambda x: ops.average_pool(ops.max_pool(x, 2), 3),
@@ -94,6 +95,18 @@ def test_channels_are_followed_through_slices_and_splits(check_body: Any, middle
     assert pruned.get_layer("a").filters < 6
 
 
+def test_channels_that_a_shortcut_adds_go_with_those_of_its_block(check_body: Any) -> None:
+    def body(x: Any) -> Any:
+        x = layers.Conv2D(4, 3, padding="same", name="a")(x)
+        shortcut = ops.pad(x[:, ::2, ::2], ((0, 0), (0, 0), (0, 0), (2, 2)))
+        x = layers.Add()([shortcut, layers.Conv2D(8, 3, 2, padding="same", name="b")(x)])
+        return layers.Conv2D(3, 3)(x)
+
+    channels, pruned = check_body(body)
+    assert [str(g) for g in channels.groups] == ["4 channels made by a + b", "4 channels made by b"]
+    assert (pruned.get_layer("a").filters, pruned.get_layer("b").filters) == (2, 4)
+
+
 def test_channels_that_depth_to_space_spreads_over_positions_go_together(check_body: Any) -> None:
     def body(x: Any) -> Any:
         x = ops.nn.depth_to_space(layers.Conv2D(12, 3, name="a")(x), 2)
@@ -111,7 +124,7 @@ def test_channels_that_depth_to_space_spreads_over_positions_go_together(check_b
         (layers.Reshape((6, 9, 4)), "it divides channels among positions"),
         (lambda x: ops.transpose(x, (0, 3, 1, 2)), "it moves the channels"),
         (lambda x: ops.expand_dims(x, -1), "it moves the channels"),
-        (lambda x: ops.pad(x, ((0, 0), (0, 0), (0, 0), (1, 0))), "it adds channels"),
+        (lambda x: ops.pad(x, ((0, 0), (0, 0), (0, 0), (1, 0)), "reflect"), "it repeats channels"),
         (lambda x: ops.sum(x, -1, keepdims=True), "it reduces over the channels"),
         (lambda x: ops.squeeze(ops.max(x, 1, keepdims=True)), "it may remove the channels' axis"),
         (lambda x: x[..., ::-1], "it picks channels"),

@@ -78,12 +78,17 @@ def test_inspect_shows_how_a_model_would_be_cut(tiny_keras_file: Path, capsys: p
     assert "channels made by" in capsys.readouterr().out
 
 
-def test_inspect_says_why_channels_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("keras")
-    assert main(["inspect", "resnet20"]) == 0
+def test_inspect_says_why_channels_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keras = pytest.importorskip("keras")
+    layers = keras.layers
+    x = image = keras.Input((12, 12, 1))
+    x = layers.Softmax(name="gate")(layers.Conv2D(8, 3)(layers.Conv2D(16, 3, name="first")(x)))
+    x = layers.MaxPooling2D()(layers.Conv2D(8, 3)(x))
+    keras.Model(image, layers.Dense(3)(layers.Flatten()(x))).save(tmp_path / "gated.keras")
+    assert main(["inspect", str(tmp_path / "gated.keras")]) == 0
     text = capsys.readouterr().out
-    assert "16 channels made by layer1_0_conv1" in text
-    assert "keeps its channels: it adds channels" in text
+    assert "16 channels made by first" in text
+    assert "gate keeps its channels: it normalises over the channels, which depend on one another" in text
 
 
 def test_a_tflite_file_is_inspected_up_to_a_tensor(

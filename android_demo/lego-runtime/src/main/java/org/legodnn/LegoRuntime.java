@@ -38,6 +38,7 @@ public final class LegoRuntime implements Closeable {
     private Map<String, Double> slowdown = NO_FACTORS;
     private Map<String, Double> tail = NO_FACTORS;
     private volatile @Nullable Plan plan;
+    private volatile @Nullable Budget ownBudget;
     private volatile PlanSwitch lastSwitch;
     private volatile @Nullable InferenceListener listener;
     private final List<PlanListener> planListeners = new CopyOnWriteArrayList<>();
@@ -58,7 +59,7 @@ public final class LegoRuntime implements Closeable {
             for (LegoModel model : models) {
                 this.models.put(model.table.name, new RunningModel(model, executor));
             }
-            goTo(first, start, NO_FACTORS, NO_FACTORS);
+            goTo(first, start, NO_FACTORS, NO_FACTORS, null);
             done = true;
         } finally {
             if (!done) {
@@ -93,6 +94,14 @@ public final class LegoRuntime implements Closeable {
     /** The budget of the running plan. */
     public Budget budget() {
         return plan().budget();
+    }
+
+    /**
+     * The application's own budget where the running plan's is what a {@code Governor} made of it; else null. A
+     * governor that is made later starts from this.
+     */
+    public @Nullable Budget ownBudget() {
+        return ownBudget;
     }
 
     /** What the last change of plan did. */
@@ -217,7 +226,7 @@ public final class LegoRuntime implements Closeable {
             Plan running = plan();
             long start = System.nanoTime();
             Plan next = scheduler.plan(budget, running, slowdown, Scheduler.DEADLINE_MS, tail);
-            return goTo(next, start, slowdown, tail);
+            return goTo(next, start, slowdown, tail, null);
         }
     }
 
@@ -225,22 +234,28 @@ public final class LegoRuntime implements Closeable {
      * Like {@link #replan(Budget, Map, Map)}; but where no plan holds the budget, switch to the one that comes nearest.
      * For a worker thread.
      *
+     * @param own the application's own budget, of which this one was made; see {@link #ownBudget}
      * @return null if the plan that now runs holds the budget; else why no plan does, and the report's nearest one runs
      * @throws InfeasibleException there is not even a nearest one
      */
-    public @Nullable Infeasible replanNearest(Budget budget, Map<String, Double> slowdown, Map<String, Double> tail) {
+    public @Nullable Infeasible replanNearest(
+            Budget budget, Map<String, Double> slowdown, Map<String, Double> tail, Budget own) {
         synchronized (changing) {
+            Plan running = plan();
             long start = System.nanoTime();
+            Infeasible why = null;
+            Plan next;
             try {
-                replan(budget, slowdown, tail);
-                return null;
+                next = scheduler.plan(budget, running, slowdown, Scheduler.DEADLINE_MS, tail);
             } catch (InfeasibleException e) {
-                if (e.report().nearest() == null) {
+                why = e.report();
+                next = why.nearest();
+                if (next == null) {
                     throw e;
                 }
-                goTo(e.report().nearest(), start, slowdown, tail);
-                return e.report();
             }
+            goTo(next, start, slowdown, tail, own);
+            return why;
         }
     }
 
@@ -259,14 +274,16 @@ public final class LegoRuntime implements Closeable {
             for (RunningModel model : models.values()) {
                 model.check(plan.find(model.name));
             }
-            return goTo(plan, System.nanoTime(), slowdown, tail);
+            return goTo(plan, System.nanoTime(), slowdown, tail, null);
         }
     }
 
     /** Switch to a plan that was sought since `start`, and tell of it; if switching fails everything is put back. */
-    private PlanSwitch goTo(Plan next, long start, Map<String, Double> slowdown, Map<String, Double> tail) {
+    private PlanSwitch goTo(
+            Plan next, long start, Map<String, Double> slowdown, Map<String, Double> tail, @Nullable Budget own) {
         lastSwitch = switcher.goTo(next, plan, start);
         plan = next;
+        ownBudget = own;
         this.slowdown = new LinkedHashMap<>(slowdown);
         this.tail = new LinkedHashMap<>(tail);
         RuntimeException thrown = null;

@@ -199,6 +199,39 @@ public class GovernorTest extends RuntimeTestBase {
     }
 
     @Test
+    public void oneThatIsMadeAnewStartsFromTheApplicationsBudgetAndNotFromWhatAnotherOneLeft() {
+        governor.setBudget(memory(11_500));
+        int full = (int) runtime.plan().memoryBytes();
+        device.available = 10_000 - 3000;
+        stepAt(1);
+        governor.close();
+        assertTrue(runtime.plan().memoryBytes() < full);
+        governor = new Governor(runtime, device); // while the device is as short as before
+        stepAt(2);
+        assertTrue(runtime.plan().memoryBytes() < full);
+        governor.close();
+        device.available = TOTAL;
+        governor = new Governor(runtime, device);
+        stepAt(3);
+        assertEquals(memory(11_500), runtime.budget());
+        assertEquals(full, runtime.plan().memoryBytes());
+    }
+
+    @Test
+    public void whatAnApplicationSetsAfterAGovernorHasEndedIsItsOwn() {
+        device.available = 0;
+        stepAt(1);
+        governor.close();
+        assertEquals(Budget.none(), runtime.ownBudget());
+        runtime.setBudget(memory(11_500));
+        assertNull(runtime.ownBudget());
+        device.available = TOTAL;
+        governor = new Governor(runtime, device);
+        stepAt(2);
+        assertEquals(memory(11_500), runtime.budget());
+    }
+
+    @Test
     public void computeFollowsWhatOthersLeaveWhereRatesAreKnown() {
         end();
         LegoModel rated = model(chain);

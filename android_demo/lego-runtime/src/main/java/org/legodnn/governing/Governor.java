@@ -33,8 +33,8 @@ import org.legodnn.WorkloadException;
  * </pre>
  *
  * The budget that the runtime has when the governor is made is the application's own, and no decision is ever wider;
- * {@link #setBudget} sets another one. So make one governor with the runtime, and start and stop that one: another one,
- * made while the device is short, would take what it is short of for the application's own budget.
+ * {@link #setBudget} sets another one. Where a governor before narrowed it, what that one took for the application's
+ * own is meant.
  */
 public final class Governor implements Closeable {
     private static final Logger LOGGER = Logger.getLogger("legodnn.governor");
@@ -52,7 +52,7 @@ public final class Governor implements Closeable {
     private final Object stepping = new Object();
     private Demand demand;
     private PolicyState state = PolicyState.NONE;
-    private double retryS = Double.POSITIVE_INFINITY;
+    private double retryS;
     private boolean closed;
     /** Guards the thread; never held while one steps. */
     private final Object life = new Object();
@@ -95,7 +95,9 @@ public final class Governor implements Closeable {
         this.policy = policy;
         this.slowdowns = new SlowdownTracker(runtime.scheduler().tables());
         this.tails = new TailTracker(runtime.scheduler().tables());
-        this.demand = Demand.of(runtime.scheduler(), runtime.budget());
+        Budget left = runtime.ownBudget(); // by another governor, whose last decision runs still
+        this.demand = Demand.of(runtime.scheduler(), left == null ? runtime.budget() : left);
+        this.retryS = left == null ? Double.POSITIVE_INFINITY : Double.NEGATIVE_INFINITY;
     }
 
     /** Tell of every decision that was applied, from now on; null for no one. */
@@ -189,7 +191,8 @@ public final class Governor implements Closeable {
         Outcome outcome = Outcome.APPLIED;
         String message = "";
         try {
-            Infeasible why = runtime.replanNearest(decision.budget(), decision.slowdown(), decision.tail());
+            Infeasible why = runtime.replanNearest(
+                    decision.budget(), decision.slowdown(), decision.tail(), demand.budget);
             if (why != null) {
                 outcome = Outcome.NEAREST;
                 message = why.toString();

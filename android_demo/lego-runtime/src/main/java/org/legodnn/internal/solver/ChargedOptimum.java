@@ -102,7 +102,7 @@ final class ChargedOptimum {
             long[][] values = Candidates.values(known);
             long[][][] weights = Candidates.weights(known, caps.length);
             Items items = new Items(values, weights, caps);
-            double[] prices = Arrays.copyOf(Knapsack.prices(items, values, weights, caps), 2);
+            double[] prices = Arrays.copyOf(Knapsack.prices(items, weights, caps), 2);
             double rounding = items.rounding(Arrays.copyOf(prices, caps.length));
             rounding *= OTHER_PRICES[OTHER_PRICES.length - 1];
             ChargedSearch[] searches = new ChargedSearch[n];

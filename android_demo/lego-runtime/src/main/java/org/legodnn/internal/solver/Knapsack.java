@@ -41,6 +41,13 @@ final class Knapsack {
     private final long[][] values;
     private final long[][][] weights;
     private final long[] limits;
+    private final double[] prices;
+    /** By class and item. */
+    private final double[][] gaps;
+    /** The greatest error of sums of gaps; the bound is greater by it. */
+    private final double rounding;
+    /** D at the prices: no choice is worth more. */
+    private final double bound;
     private final Deadline deadline;
     /** A value that is as good as the greatest: the search ends once a choice reaches it, or none can; or null. */
     private final Long enough;
@@ -61,12 +68,32 @@ final class Knapsack {
         }
     }
 
-    private Knapsack(long[][] values, long[][][] weights, long[] limits, Deadline deadline, Long enough) {
+    private Knapsack(Items items, long[][] values, long[][][] weights, long[] limits, double[] prices,
+            Deadline deadline, Long enough) {
         this.values = values;
         this.weights = weights;
         this.limits = limits;
+        this.prices = prices;
         this.deadline = deadline;
         this.enough = enough;
+        rounding = items.rounding(prices);
+        gaps = items.reduced(prices);
+        double tops = 0;
+        for (double[] reduced : gaps) {
+            double top = Double.NEGATIVE_INFINITY;
+            for (double r : reduced) {
+                top = Math.max(top, r);
+            }
+            for (int k = 0; k < reduced.length; k++) {
+                reduced[k] = top - reduced[k];
+            }
+            tops += top;
+        }
+        double priced = 0;
+        for (int i = 0; i < limits.length; i++) {
+            priced += prices[i] * limits[i];
+        }
+        bound = tops + (priced + rounding);
     }
 
     /**
@@ -93,25 +120,32 @@ final class Knapsack {
                 return new Answer(richest, value, value);
             }
         }
-        Knapsack problem = new Knapsack(values, weights, limits, deadline, enough);
         Items items = new Items(values, weights, limits);
-        Lagrangian relaxed = problem.relaxed(items);
+        Lagrangian relaxed = relaxed(items, weights, limits);
         if (relaxed == null) {
             return null;
         }
-        return problem.withinMargins(items, relaxed.prices, LocalSearch.changedOneByOne(items, relaxed.feasible));
+        Knapsack problem = new Knapsack(items, values, weights, limits, relaxed.prices, deadline, enough);
+        Answer found = problem.answer(LocalSearch.changedOneByOne(items, relaxed.feasible), problem.bound);
+        if (!problem.isEnough(found)) {
+            found = problem.byMargins(found);
+        }
+        if (!problem.isEnough(found)) {
+            found = problem.byBeams(found);
+        }
+        return found;
     }
 
     /** Prices of the limits at (about) the minimum of D; something must be within the limits. */
-    static double[] prices(Items items, long[][] values, long[][][] weights, long[] limits) {
-        return new Knapsack(values, weights, limits, Deadline.NO_DEADLINE, null).relaxed(items).prices;
+    static double[] prices(Items items, long[][][] weights, long[] limits) {
+        return relaxed(items, weights, limits).prices;
     }
 
     /** Prices of the limits, and a feasible choice; null if nothing is within the limits. */
-    private Lagrangian relaxed(Items items) {
+    private static Lagrangian relaxed(Items items, long[][][] weights, long[] limits) {
         if (limits.length == 1) {
-            int[] lightest = new int[values.length];
-            for (int c = 0; c < values.length; c++) {
+            int[] lightest = new int[weights[0].length];
+            for (int c = 0; c < lightest.length; c++) {
                 lightest[c] = Numbers.firstLeast(weights[0][c]);
             }
             return total(weights[0], lightest) > limits[0] ? null : Lagrangian.onePrice(items, lightest);
@@ -185,86 +219,77 @@ final class Knapsack {
         return sum;
     }
 
-    /** The best choice, given prices and a feasible choice: by growing margins, then by beams if these fail. */
-    private Answer withinMargins(Items items, double[] prices, int[] feasible) {
-        double[][] gaps = items.reduced(prices);
-        double bound = 0;
-        for (double[] reduced : gaps) {
-            double top = Double.NEGATIVE_INFINITY;
-            for (double r : reduced) {
-                top = Math.max(top, r);
-            }
-            for (int k = 0; k < reduced.length; k++) {
-                reduced[k] = top - reduced[k];
-            }
-            bound += top;
-        }
-        double priced = 0;
-        for (int i = 0; i < limits.length; i++) {
-            priced += prices[i] * limits[i];
-        }
-        double rounding = items.rounding(prices);
-        bound += priced + rounding;
-        int[] best = feasible;
-        long bestValue = total(values, best);
-        if (settled(bestValue, bound)) {
-            return new Answer(best, bestValue, bound);
-        }
-        double margin = firstMargin(gaps, bound - bestValue);
-        while (true) {
-            int[][] kept = within(gaps, margin);
-            PartialSums.Found found = sums(gaps, kept, prices, bound).best(bound - margin, FEW, null, deadline);
-            if (found.lost > Double.NEGATIVE_INFINITY) {
-                break; // too many sums for these bounds
-            }
-            if (found.chosen != null) {
-                best = unpacked(found.chosen, kept);
-                bestValue = total(values, best);
-                if (margin >= bound - bestValue) {
-                    return new Answer(best, bestValue, bestValue);
-                }
-            } else if (margin >= bound - bestValue) {
-                throw new AssertionError("the widest margin holds the feasible choice");
-            }
-            margin = Math.min(bound - bestValue, margin * STEP);
-        }
+    /** A choice as an answer, where no choice is worth more than a bound, or than this one. */
+    private Answer answer(int[] chosen, double most) {
+        long value = total(values, chosen);
+        return new Answer(chosen, value, Math.max(value, most));
+    }
 
-        double dual = bound;
+    /** Whether a search need not go on: the choice is optimal or as good as that, or none can be as good. */
+    private boolean isEnough(Answer found) {
+        return found.value == found.bound || enough != null && !(found.value < enough && enough <= found.bound);
+    }
+
+    /** What {@link PartialSums} finds among the items whose gaps are within a margin. */
+    private PartialSums.Found bestWithin(double margin, double floor, int width, Tangents tangents) {
+        int[][] kept = new int[gaps.length][];
+        double[][] near = new double[gaps.length][];
+        for (int c = 0; c < kept.length; c++) {
+            kept[c] = upTo(gaps[c], margin);
+            near[c] = Numbers.take(gaps[c], kept[c]);
+        }
+        PartialSums.Found found = new PartialSums(take(values, kept), take(weights, kept), near, limits, prices, bound)
+                .best(floor, width, tangents, deadline);
+        for (int c = 0; c < kept.length && found.chosen != null; c++) {
+            found.chosen[c] = kept[c][found.chosen[c]];
+        }
+        return found;
+    }
+
+    /**
+     * The optimal choice, given a feasible one; or the best within a margin, if too many sums lie in the next.
+     *
+     * <p>All choices of a value within a margin below the bound are made of items whose gaps are within it. So if the
+     * best of them is, it is the optimum.
+     */
+    private Answer byMargins(Answer feasible) {
+        Answer found = feasible;
+        double margin = firstMargin(bound - found.value);
+        while (true) {
+            PartialSums.Found best = bestWithin(margin, bound - margin, FEW, null);
+            if (best.lost > Double.NEGATIVE_INFINITY) {
+                return found;
+            }
+            if (best.chosen != null) {
+                found = answer(best.chosen, bound);
+            }
+            if (margin >= bound - found.value) {
+                if (best.chosen == null) {
+                    throw new AssertionError("the widest margin holds the feasible choice");
+                }
+                return answer(best.chosen, Double.NEGATIVE_INFINITY);
+            }
+            margin = Math.min(bound - found.value, margin * STEP);
+        }
+    }
+
+    /** A feasible choice made better by ever wider searches, and a bound of all others. */
+    private Answer byBeams(Answer feasible) {
+        Answer found = feasible;
+        double most = found.bound;
         Tangents tangents = new Tangents(values, weights, limits, prices, rounding);
         Deadline.BeamWidths widths = deadline.new BeamWidths();
         for (int width = widths.next(); width > 0; width = widths.next()) {
-            int[][] kept = within(gaps, dual - bestValue);
-            PartialSums.Found found = sums(gaps, kept, prices, dual).best(bestValue, width, tangents, deadline);
-            if (found.chosen != null) {
-                int[] chosen = unpacked(found.chosen, kept);
-                if (total(values, chosen) >= bestValue) {
-                    best = chosen;
-                    bestValue = total(values, best);
-                }
+            PartialSums.Found best = bestWithin(bound - found.value, found.value, width, tangents);
+            if (best.chosen != null && total(values, best.chosen) >= found.value) {
+                found = answer(best.chosen, most);
             }
-            bound = Math.min(bound, Math.max(bestValue, found.lost));
-            if (found.lost < bestValue || settled(bestValue, bound)) {
+            most = Math.min(most, Math.max(found.value, best.lost));
+            found = answer(found.chosen, most);
+            if (best.lost < found.value || isEnough(found)) {
                 break;
             }
-            best = LocalSearch.changedTwoByTwo(values, weights, limits, gaps, best, deadline);
-            bestValue = total(values, best);
-        }
-        return new Answer(best, bestValue, Math.max(bound, bestValue));
-    }
-
-    /** Whether it is known if any choice is as good as `enough`. */
-    private boolean settled(long bestValue, double bound) {
-        return enough != null && !(bestValue < enough && enough <= bound);
-    }
-
-    private PartialSums sums(double[][] gaps, int[][] kept, double[] prices, double bound) {
-        return new PartialSums(take(values, kept), take(weights, kept), gapsOf(gaps, kept), limits, prices, bound);
-    }
-
-    private static int[] unpacked(int[] chosen, int[][] kept) {
-        int[] found = new int[chosen.length];
-        for (int c = 0; c < found.length; c++) {
-            found[c] = kept[c][chosen[c]];
+            found = answer(LocalSearch.changedTwoByTwo(values, weights, limits, gaps, found.chosen, deadline), most);
         }
         return found;
     }
@@ -272,14 +297,14 @@ final class Knapsack {
     /**
      * The widest margin, or where that leaves too much to be added up at once, the greatest part of it that does not.
      */
-    private static double firstMargin(double[][] gaps, double widest) {
-        if (combinations(gaps, widest) <= PartialSums.AT_ONCE) {
+    private double firstMargin(double widest) {
+        if (combinations(widest) <= PartialSums.AT_ONCE) {
             return widest;
         }
         double margin = widest * Math.pow(STEP, 1 - FRACTIONS);
         for (int k = FRACTIONS - 2; k >= 0; k--) {
             double wider = widest * Math.pow(STEP, -k);
-            if (combinations(gaps, wider) > PartialSums.AT_ONCE) {
+            if (combinations(wider) > PartialSums.AT_ONCE) {
                 break;
             }
             margin = wider;
@@ -288,31 +313,24 @@ final class Knapsack {
     }
 
     /** How many choices have no single gap beyond the margin. */
-    private static double combinations(double[][] gaps, double margin) {
+    private double combinations(double margin) {
         double product = 1;
         for (double[] row : gaps) {
-            int count = 0;
-            for (double gap : row) {
-                count += gap <= margin ? 1 : 0;
-            }
-            product *= count;
+            product *= upTo(row, margin).length;
         }
         return product;
     }
 
-    private static int[][] within(double[][] gaps, double margin) {
-        int[][] kept = new int[gaps.length][];
-        for (int c = 0; c < gaps.length; c++) {
-            int[] some = new int[gaps[c].length];
-            int count = 0;
-            for (int k = 0; k < some.length; k++) {
-                if (gaps[c][k] <= margin) {
-                    some[count++] = k;
-                }
+    /** Where numbers are no greater than another one. */
+    private static int[] upTo(double[] numbers, double most) {
+        int[] kept = new int[numbers.length];
+        int count = 0;
+        for (int k = 0; k < kept.length; k++) {
+            if (numbers[k] <= most) {
+                kept[count++] = k;
             }
-            kept[c] = Arrays.copyOf(some, count);
         }
-        return kept;
+        return Arrays.copyOf(kept, count);
     }
 
     private static long[][] take(long[][] classes, int[][] kept) {
@@ -327,14 +345,6 @@ final class Knapsack {
         long[][][] taken = new long[weights.length][][];
         for (int i = 0; i < weights.length; i++) {
             taken[i] = take(weights[i], kept);
-        }
-        return taken;
-    }
-
-    private static double[][] gapsOf(double[][] gaps, int[][] kept) {
-        double[][] taken = new double[gaps.length][];
-        for (int c = 0; c < gaps.length; c++) {
-            taken[c] = Numbers.take(gaps[c], kept[c]);
         }
         return taken;
     }

@@ -61,6 +61,23 @@ public final class Numbers {
         return least;
     }
 
+    /** Infinity of none. */
+    static double least(double[] values) {
+        double least = Double.POSITIVE_INFINITY;
+        for (double value : values) {
+            least = Math.min(least, value);
+        }
+        return least;
+    }
+
+    static long sum(int[] values) {
+        long sum = 0;
+        for (int value : values) {
+            sum += value;
+        }
+        return sum;
+    }
+
     static long greatest(long[] values) {
         long greatest = values[0];
         for (long value : values) {
@@ -95,6 +112,14 @@ public final class Numbers {
         long[] taken = new long[at.length];
         for (int i = 0; i < at.length; i++) {
             taken[i] = values[at[i]];
+        }
+        return taken;
+    }
+
+    static long[][] takeOfEach(long[][] rows, int[] at) {
+        long[][] taken = new long[rows.length][];
+        for (int i = 0; i < rows.length; i++) {
+            taken[i] = take(rows[i], at);
         }
         return taken;
     }

@@ -36,19 +36,69 @@ final class PartialSums {
 
     private final int[] order;
     private final long[] sizes;
-    private double floor;
-    private int width;
-    private Tangents tangents;
-    /** See {@link Found#lost}. */
-    private double lost = Double.NEGATIVE_INFINITY;
 
-    /** The partial sums' values and gaps, and their weights by limit. */
-    private long[] value;
-    private double[] gap;
-    private final long[][] weight;
-    /** Of each partial sum, the sum over one class less that it was made from, and the item that was added. */
-    private int[] parent;
-    private int[] option;
+    /** Sums of one item of each of some classes. */
+    private static final class Sums {
+        final long[] value;
+        final double[] gap;
+        /** By limit. */
+        final long[][] weight;
+
+        Sums(long[] value, double[] gap, long[][] weight) {
+            this.value = value;
+            this.gap = gap;
+            this.weight = weight;
+        }
+
+        Sums take(int[] kept) {
+            return new Sums(Numbers.take(value, kept), Numbers.take(gap, kept), Numbers.takeOfEach(weight, kept));
+        }
+    }
+
+    /** Which sums go on to the next class, in order. */
+    private static final class Kept {
+        final int[] sums;
+        /** An upper bound of what each can become; of no meaning where all classes were added. */
+        final double[] bounds;
+        /** The greatest bound of those that only lack of width cut; minus infinity if there are none. */
+        final double cut;
+
+        Kept(int[] sums, double[] bounds, double cut) {
+            this.sums = sums;
+            this.bounds = bounds;
+            this.cut = cut;
+        }
+
+        Kept take(int[] some) {
+            return new Kept(Numbers.take(sums, some), Numbers.take(bounds, some), cut);
+        }
+
+        /** At most so many of them: those of greatest bounds. */
+        Kept greatest(int most) {
+            if (sums.length <= most) {
+                return this;
+            }
+            int[] falling = Numbers.order(Numbers.negated(Numbers.ordered(bounds)));
+            int[] best = Arrays.copyOf(falling, most);
+            Arrays.sort(best);
+            return new Kept(Numbers.take(sums, best), Numbers.take(bounds, best),
+                    Math.max(cut, bounds[falling[most]]));
+        }
+    }
+
+    /** Pairs of a sum and an item of the next class. */
+    private static final class Pairs {
+        final int[] sums;
+        final int[] items;
+        /** The least gap of the pairs that were left out though they are within the margin; infinity if none was. */
+        final double beyond;
+
+        Pairs(int[] sums, int[] items, double beyond) {
+            this.sums = sums;
+            this.items = items;
+            this.beyond = beyond;
+        }
+    }
 
     /** What a search found. */
     static final class Found {
@@ -78,7 +128,6 @@ final class PartialSums {
             sizes[c] = values[c].length;
         }
         order = Numbers.order(sizes);
-        weight = new long[limits.length][];
     }
 
     /**
@@ -90,58 +139,54 @@ final class PartialSums {
      * @param deadline when to end the search
      */
     Found best(double floor, int width, Tangents tangents, Deadline deadline) {
-        this.floor = floor;
-        this.width = width;
-        this.tangents = tangents;
         int classes = values.length;
-        int first = 1;
+        int atOnce = 1;
         double combinations = sizes[order[0]];
-        while (first < classes && combinations * sizes[order[first]] <= AT_ONCE) {
-            combinations *= sizes[order[first++]];
+        while (atOnce < classes && combinations * sizes[order[atOnce]] <= AT_ONCE) {
+            combinations *= sizes[order[atOnce++]];
         }
-        addUp(first);
-        prune(first);
-        int[] start = parent;
-        List<int[]> parents = new ArrayList<>();
-        List<int[]> options = new ArrayList<>();
-        for (int k = first; k < classes; k++) {
+        Sums sums = ofAllChoices(atOnce);
+        Kept kept = goingOn(sums, atOnce, floor, width, tangents);
+        int[] first = kept.sums;
+        double lost = kept.cut;
+        sums = sums.take(first);
+        List<int[]> parents = new ArrayList<>(); // by later class, of which sum before it a sum is made,
+        List<int[]> items = new ArrayList<>(); // and of which item
+        for (int k = atOnce; k < classes; k++) {
             if (deadline.passed()) {
-                double least = Double.POSITIVE_INFINITY;
-                for (double g : gap) {
-                    least = Math.min(least, g);
-                }
-                return new Found(null, Math.max(lost, bound - least));
+                return new Found(null, Math.max(lost, bound - Numbers.least(sums.gap)));
             }
-            add(order[k]);
-            prune(k + 1);
-            parents.add(parent);
-            options.add(option);
+            Pairs pairs = pairs(sums.gap, gaps[order[k]], bound - floor, (long) PAIRS * width);
+            sums = plus(sums, order[k], pairs);
+            kept = goingOn(sums, k + 1, floor, width, tangents);
+            sums = sums.take(kept.sums);
+            parents.add(Numbers.take(pairs.sums, kept.sums));
+            items.add(Numbers.take(pairs.items, kept.sums));
+            lost = Math.max(lost, Math.max(bound - pairs.beyond, kept.cut));
         }
-        if (value.length == 0) {
+        if (sums.value.length == 0) {
             return new Found(null, lost);
         }
-        int at = bestOf();
+        int at = bestOf(sums);
         int[] answer = new int[classes];
-        for (int k = classes - 1; k >= first; k--) {
-            answer[order[k]] = options.get(k - first)[at];
-            at = parents.get(k - first)[at];
+        for (int k = classes - 1; k >= atOnce; k--) {
+            answer[order[k]] = items.get(k - atOnce)[at];
+            at = parents.get(k - atOnce)[at];
         }
-        int combination = start[at];
-        for (int k = first - 1; k >= 0; k--) {
+        int combination = first[at];
+        for (int k = atOnce - 1; k >= 0; k--) {
             answer[order[k]] = (int) (combination % sizes[order[k]]);
             combination /= (int) sizes[order[k]];
         }
         return new Found(answer, lost);
     }
 
-    /** Form all sums over the first classes; the item of the last class varies fastest. */
-    private void addUp(int first) {
-        value = new long[] {0};
-        gap = new double[] {0};
-        for (int i = 0; i < limits.length; i++) {
-            weight[i] = new long[] {0};
-        }
-        for (int f = 0; f < first; f++) {
+    /** The sums of all choices from the first classes; the item of the last class varies fastest. */
+    private Sums ofAllChoices(int classes) {
+        long[] value = {0};
+        double[] gap = {0};
+        long[][] weight = new long[limits.length][1];
+        for (int f = 0; f < classes; f++) {
             int c = order[f];
             int n = values[c].length;
             double[] longer = new double[gap.length * n];
@@ -154,11 +199,7 @@ final class PartialSums {
                 weight[i] = outer(weight[i], weights[i][c]);
             }
         }
-        parent = new int[value.length];
-        for (int k = 0; k < parent.length; k++) {
-            parent[k] = k;
-        }
-        option = new int[value.length];
+        return new Sums(value, gap, weight);
     }
 
     private static long[] outer(long[] sums, long[] items) {
@@ -172,74 +213,73 @@ final class PartialSums {
         return found;
     }
 
-    /**
-     * Add one class: form all pairs of a sum and an item whose gaps leave them above the floor, or the best of them.
-     */
-    private void add(int c) {
-        int[] byGap = Numbers.order(Numbers.ordered(gap));
-        double[] ascending = Numbers.take(gap, byGap);
-        int items = gaps[c].length;
-        long most = (long) PAIRS * width;
-        double margin = bound - floor;
-        if (pairs(ascending, gaps[c], margin) > most) {
-            double low = Double.POSITIVE_INFINITY;
-            for (double g : gaps[c]) {
-                low = Math.min(low, ascending[0] + g);
+    /** The sums of pairs, whose items are of class c. */
+    private Sums plus(Sums sums, int c, Pairs pairs) {
+        int total = pairs.sums.length;
+        Sums longer = new Sums(new long[total], new double[total], new long[limits.length][total]);
+        for (int at = 0; at < total; at++) {
+            int before = pairs.sums[at];
+            int item = pairs.items[at];
+            longer.value[at] = sums.value[before] + values[c][item];
+            longer.gap[at] = sums.gap[before] + gaps[c][item];
+            for (int i = 0; i < limits.length; i++) {
+                longer.weight[i][at] = sums.weight[i][before] + weights[i][c][item];
             }
+        }
+        return longer;
+    }
+
+    /**
+     * The pairs whose gaps add up to at most a margin; if they are many, about `most` of least gaps.
+     *
+     * @param gap of each sum
+     * @param itemGap of each item
+     * @param margin the greatest sum of two gaps that is of use
+     * @param most about how many pairs may be formed
+     */
+    private static Pairs pairs(double[] gap, double[] itemGap, double margin, long most) {
+        int[] order = Numbers.order(Numbers.ordered(gap));
+        double[] ascending = Numbers.take(gap, order);
+        double beyond = Double.POSITIVE_INFINITY;
+        int[] counts = countsWithin(ascending, itemGap, margin);
+        if (Numbers.sum(counts) > most) {
+            double low = ascending[0] + Numbers.least(itemGap);
             double high = margin;
             for (int step = 0; step < BISECTIONS; step++) {
                 double middle = (low + high) / 2;
-                if (pairs(ascending, gaps[c], middle) <= most) {
+                if (Numbers.sum(countsWithin(ascending, itemGap, middle)) <= most) {
                     low = middle;
                 } else {
                     high = middle;
                 }
             }
-            margin = low;
-            lost = Math.max(lost, bound - low);
+            beyond = low;
+            counts = countsWithin(ascending, itemGap, low);
         }
-        int[] counts = new int[items];
-        long sum = 0;
-        for (int k = 0; k < items; k++) {
-            counts[k] = countUpTo(ascending, margin - gaps[c][k]);
-            sum += counts[k];
-        }
-        int total = 0;
-        for (int k = 0; k < items; k++) {
-            if (sum > 2 * most) { // many gaps are equal
-                counts[k] = (int) Math.min(counts[k], 1 + most / items);
+        if (Numbers.sum(counts) > 2 * most) { // many gaps are equal
+            for (int k = 0; k < counts.length; k++) {
+                counts[k] = (int) Math.min(counts[k], 1 + most / counts.length);
             }
-            total += counts[k];
         }
-        long[] newValue = new long[total];
-        double[] newGap = new double[total];
-        long[][] newWeight = new long[limits.length][total];
-        parent = new int[total];
-        option = new int[total];
+        int total = (int) Numbers.sum(counts);
+        int[] sums = new int[total];
+        int[] items = new int[total];
         int at = 0;
-        for (int k = 0; k < items; k++) {
-            for (int s = 0; s < counts[k]; s++, at++) {
-                int before = byGap[s];
-                newValue[at] = value[before] + values[c][k];
-                newGap[at] = gap[before] + gaps[c][k];
-                for (int i = 0; i < limits.length; i++) {
-                    newWeight[i][at] = weight[i][before] + weights[i][c][k];
-                }
-                parent[at] = before;
-                option[at] = k;
-            }
+        for (int k = 0; k < counts.length; k++) {
+            System.arraycopy(order, 0, sums, at, counts[k]);
+            Arrays.fill(items, at, at + counts[k], k);
+            at += counts[k];
         }
-        value = newValue;
-        gap = newGap;
-        System.arraycopy(newWeight, 0, weight, 0, limits.length);
+        return new Pairs(sums, items, beyond);
     }
 
-    private static long pairs(double[] ascending, double[] gaps, double margin) {
-        long count = 0;
-        for (double g : gaps) {
-            count += countUpTo(ascending, margin - g);
+    /** By item, how many sums form a pair with it within a margin: the first so many by ascending gap. */
+    private static int[] countsWithin(double[] ascending, double[] itemGap, double margin) {
+        int[] counts = new int[itemGap.length];
+        for (int k = 0; k < counts.length; k++) {
+            counts[k] = countUpTo(ascending, margin - itemGap[k]);
         }
-        return count;
+        return counts;
     }
 
     private static int countUpTo(double[] ascending, double most) {
@@ -256,81 +296,57 @@ final class PartialSums {
         return low;
     }
 
-    /**
-     * Keep only the sums that go on, where the classes from order[next] follow; after the last, all within the limits.
-     */
-    private void prune(int next) {
+    /** Which sums go on, where the classes from order[next] follow; after the last, all within the limits. */
+    private Kept goingOn(Sums sums, int next, double floor, int width, Tangents tangents) {
         boolean last = next == order.length;
-        long[] least = new long[limits.length];
-        long[] most = new long[limits.length];
+        long[] lightest = new long[limits.length];
+        long[] heaviest = new long[limits.length];
         for (int i = 0; i < limits.length; i++) {
             for (int k = next; k < order.length; k++) {
-                least[i] += Numbers.least(weights[i][order[k]]);
-                most[i] += Numbers.greatest(weights[i][order[k]]);
+                lightest[i] += Numbers.least(weights[i][order[k]]);
+                heaviest[i] += Numbers.greatest(weights[i][order[k]]);
             }
         }
         if (tangents != null && !last) {
             tangents.lookAhead(order, next);
         }
-        int[] kept = new int[value.length];
-        double[] bounds = new double[value.length];
+        int[] within = new int[sums.value.length];
+        double[] bounds = new double[within.length];
         int count = 0;
         long[] own = new long[limits.length];
-        for (int k = 0; k < kept.length; k++) {
+        for (int k = 0; k < within.length; k++) {
             boolean fits = true;
-            double best = bound - gap[k];
+            double most = bound - sums.gap[k];
             for (int i = 0; i < limits.length; i++) {
-                own[i] = weight[i][k];
-                fits &= own[i] <= limits[i] - least[i];
-                best -= prices[i] * Math.max(0, limits[i] - most[i] - own[i]);
+                own[i] = sums.weight[i][k];
+                fits &= own[i] <= limits[i] - lightest[i];
+                most -= prices[i] * Math.max(0, limits[i] - heaviest[i] - own[i]);
             }
-            if (fits && !last) {
-                bounds[count] = tangents == null ? best : tangents.bound(value[k], own);
+            if (fits && !last && tangents != null) {
+                most = tangents.bound(sums.value[k], own);
             }
-            if (fits && (last || bounds[count] >= floor)) {
-                kept[count++] = k;
+            if (fits && (last || most >= floor)) {
+                bounds[count] = most;
+                within[count++] = k;
             }
         }
-        take(Arrays.copyOf(kept, count));
+        Kept kept = new Kept(Arrays.copyOf(within, count), Arrays.copyOf(bounds, count), Double.NEGATIVE_INFINITY);
         if (last) {
-            return;
+            return kept;
         }
-        bounds = cut(Arrays.copyOf(bounds, count), 2 * width);
-        int[] best = Dominance.undominated(value, weight);
-        take(best);
-        cut(Numbers.take(bounds, best), width);
-    }
-
-    /** Keep the `most` sums of greatest bounds, note the greatest bound of the others, and return the bounds kept. */
-    private double[] cut(double[] bounds, int most) {
-        if (bounds.length <= most) {
-            return bounds;
-        }
-        int[] falling = Numbers.order(Numbers.negated(Numbers.ordered(bounds)));
-        lost = Math.max(lost, bounds[falling[most]]);
-        int[] kept = Arrays.copyOf(falling, most);
-        Arrays.sort(kept);
-        take(kept);
-        return Numbers.take(bounds, kept);
-    }
-
-    private void take(int[] kept) {
-        value = Numbers.take(value, kept);
-        gap = Numbers.take(gap, kept);
-        parent = Numbers.take(parent, kept);
-        option = Numbers.take(option, kept);
-        for (int i = 0; i < weight.length; i++) {
-            weight[i] = Numbers.take(weight[i], kept);
-        }
+        // Dominance takes long, so it is tested among twice as many sums as may go on.
+        kept = kept.greatest(2 * width);
+        return kept.take(Dominance.undominated(Numbers.take(sums.value, kept.sums),
+                Numbers.takeOfEach(sums.weight, kept.sums))).greatest(width);
     }
 
     /** The index of the greatest value; among equals, of the least first weight, then of the least second one. */
-    private int bestOf() {
+    private static int bestOf(Sums sums) {
         int best = 0;
-        for (int k = 1; k < value.length; k++) {
-            int better = Long.compare(value[k], value[best]);
-            for (int i = 0; i < weight.length && better == 0; i++) {
-                better = Long.compare(weight[i][best], weight[i][k]);
+        for (int k = 1; k < sums.value.length; k++) {
+            int better = Long.compare(sums.value[k], sums.value[best]);
+            for (int i = 0; i < sums.weight.length && better == 0; i++) {
+                better = Long.compare(sums.weight[i][best], sums.weight[i][k]);
             }
             if (better > 0) {
                 best = k;

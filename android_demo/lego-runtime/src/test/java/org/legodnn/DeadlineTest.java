@@ -7,7 +7,9 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
+import java.util.TreeMap;
 
 import org.junit.Test;
 
@@ -73,6 +75,31 @@ public class DeadlineTest {
             for (double ms : new double[] {0, 5, 30}) {
                 check(scheduler, budget, running, ms);
             }
+        }
+    }
+
+    @Test
+    public void aDeadlineBetweenTheThreadCountsOfAModelIsToldInTheGap() {
+        Random random = new Random(1);
+        List<OptionRow> some = new ArrayList<>();
+        for (int o = 0; o < 500; o++) {
+            int memory = 1 + random.nextInt(1000);
+            double ms = (1 + random.nextInt(1000)) / 1e3;
+            Map<Integer, Double> latency = new TreeMap<>();
+            for (int threads = 1; threads <= 4; threads++) {
+                latency.put(threads, ms / threads * (0.9 + 0.3 * random.nextDouble()));
+            }
+            double value = (memory / 2e3 + ms / 2) * (0.8 + 0.4 * random.nextDouble());
+            some.add(new OptionRow("o" + o, memory * 1000L, latency, 1 - value, memory * 1000L, 1));
+        }
+        ModelTable table = new ModelTable("m", Collections.singletonList(new BlockRows("b", some)),
+                Collections.<BlockRows>emptyList(), new Link(new double[] {-2, 2}, new double[] {2, -2}), 0);
+        Scheduler scheduler = new Scheduler(Collections.singletonList(table), new SwitchCharge(0.1, 0));
+        Plan running = scheduler.plan(Budget.none());
+        Budget budget = Budget.none().withMemoryBytes(running.memoryBytes() * 6 / 10).withQuantile(0.5)
+                .withLatencyMs(running.get("m").latencyMs * 0.6);
+        for (int i = 0; i < 300; i++) {
+            check(scheduler, budget, running, 0.02 * (i % 100));
         }
     }
 

@@ -128,10 +128,10 @@ final class Candidates {
     }
 
     /** The greatest reduced value at prices of memory and compute. */
-    double highest(double[] prices) {
+    double highest(CompositionBound.Prices prices) {
         double most = Double.NEGATIVE_INFINITY;
         for (int i = 0; i < value.length; i++) {
-            most = Math.max(most, value[i] - prices[0] * memory[i] - prices[1] * cores[i]);
+            most = Math.max(most, value[i] - prices.memory * memory[i] - prices.cores * cores[i]);
         }
         return most;
     }

@@ -1,7 +1,7 @@
 package org.legodnn.internal.solver;
 
 import java.util.ArrayList;
-import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 
 /**
@@ -37,17 +37,47 @@ final class ChargedOptimum {
     private final Deadline deadline;
     /** By model, all candidates that are known. */
     private final Candidates[] known;
+    private final ChargedSearch[] searches;
     /** By model, the candidates that the best plan was chosen from. */
     Candidates[] classes;
     /** The best plan of them. */
     Knapsack.Answer best;
 
-    private ChargedOptimum(Instance instance, Limits limits, Candidates[] known, long[] caps, Deadline deadline) {
+    /** An upper bound of what any plan is worth, made at some prices. */
+    private static final class PlanBound {
+        final CompositionBound.Prices prices;
+        /** By model, an upper bound of its reduced values, U_k(p). */
+        final double[] tops;
+        /** No plan is worth more. */
+        final double total;
+
+        PlanBound(CompositionBound.Prices prices, double[] tops, double total) {
+            this.prices = prices;
+            this.tops = tops;
+            this.total = total;
+        }
+
+        /** The prices, with what a plan is worth at most besides the reduced value of model `m`. */
+        CompositionBound.Prices withModel(int m) {
+            return new CompositionBound.Prices(prices.memory, prices.cores, total - tops[m]);
+        }
+    }
+
+    private ChargedOptimum(Instance instance, Limits limits, Candidates[] classes, long[] caps, Deadline deadline) {
         this.instance = instance;
         this.limits = limits;
         this.caps = caps;
         this.deadline = deadline;
-        this.known = known;
+        known = new Candidates[classes.length];
+        searches = new ChargedSearch[classes.length];
+        long spare = caps[0];
+        for (Candidates one : classes) {
+            spare -= Numbers.least(one.memory);
+        }
+        for (int m = 0; m < known.length; m++) {
+            known[m] = classes[m].withValues(charged(instance, m, classes[m]));
+            searches[m] = new ChargedSearch(instance, limits, m, Numbers.least(classes[m].memory) + spare, 0);
+        }
     }
 
     /**
@@ -60,15 +90,11 @@ final class ChargedOptimum {
      * @param deadline when to stop improving
      */
     static ChargedOptimum of(Instance instance, Limits limits, Candidates[] classes, long[] caps, Deadline deadline) {
-        Candidates[] known = new Candidates[classes.length];
-        for (int m = 0; m < known.length; m++) {
-            known[m] = classes[m].withValues(charged(instance, m, classes[m]));
-        }
-        ChargedOptimum found = new ChargedOptimum(instance, limits, known, caps, deadline);
-        if (found.solve(known) == null) {
+        ChargedOptimum found = new ChargedOptimum(instance, limits, classes, caps, deadline);
+        if (found.solve(found.known) == null) {
             return null;
         }
-        found.search(classes);
+        found.search();
         return found;
     }
 
@@ -76,97 +102,51 @@ final class ChargedOptimum {
         return Knapsack.solve(Candidates.values(classes), Candidates.weights(classes, caps.length), caps, deadline);
     }
 
-    private void search(Candidates[] onFrontiers) {
+    private void search() {
         int n = known.length;
-        long[] rooms = new long[n];
-        long spare = caps[0];
         for (int m = 0; m < n; m++) {
-            rooms[m] = Numbers.least(onFrontiers[m].memory);
-            spare -= rooms[m];
+            known[m] = known[m].merged(searches[m].around(), caps.length);
         }
-        for (int m = 0; m < n; m++) {
-            rooms[m] += spare;
-            known[m] = known[m].merged(new ChargedSearch(instance, limits, m, 0).around(rooms[m]), caps.length);
-        }
-        best = solve(known);
+        best = solve(known); // with more candidates there is still a plan
         classes = known.clone();
         double bound = Double.POSITIVE_INFINITY;
-        Candidates[] complete = new Candidates[n];
+        Candidates[] complete = new Candidates[n]; // where a search left nothing out that can be part of a better plan
         int left = n;
         Deadline.BeamWidths widths = deadline.new BeamWidths();
-        while (left > 0) {
-            int width = widths.next();
-            if (width == 0 && bound < Double.POSITIVE_INFINITY) {
-                break;
+        for (int width = widths.next(); left > 0 && width > 0; width = widths.next()) {
+            List<PlanBound> bounds = bounds(width);
+            for (PlanBound one : bounds) {
+                bound = Math.min(bound, one.total);
             }
-            long[][] values = Candidates.values(known);
-            long[][][] weights = Candidates.weights(known, caps.length);
-            Items items = new Items(values, weights, caps);
-            double[] prices = Arrays.copyOf(Knapsack.prices(items, weights, caps), 2);
-            double rounding = items.rounding(Arrays.copyOf(prices, caps.length));
-            rounding *= OTHER_PRICES[OTHER_PRICES.length - 1];
-            ChargedSearch[] searches = new ChargedSearch[n];
-            for (int m = 0; m < n; m++) {
-                searches[m] = new ChargedSearch(instance, limits, m, rounding);
-            }
-            // Upper bounds of the reduced values. Where one is not reached yet, a search brings it closer, and what it
-            // finds joins the candidates.
-            List<CompositionBound.Prices> at = new ArrayList<>();
-            List<double[]> tops = new ArrayList<>();
-            at.add(new CompositionBound.Prices(prices[0], prices[1], 0));
-            tops.add(tops(at.get(0), searches));
-            if (width == 0) {
-                bound = bound(at.get(0), tops.get(0)) + rounding;
-                break;
-            }
-            for (int m = 0; m < n; m++) {
-                double most = known[m].highest(prices);
-                if (tops.get(0)[m] > most + rounding) {
-                    ChargedSearch.Found found =
-                            searches[m].compositions(at.subList(0, 1), most, rooms[m], width, deadline);
-                    known[m] = known[m].merged(found.candidates, caps.length);
-                    double top = Math.max(found.lost, known[m].highest(prices) + rounding);
-                    tops.get(0)[m] = Math.min(tops.get(0)[m], top);
-                }
-            }
-            take(known.clone(), solve(known));
-            for (double factor : OTHER_PRICES) {
-                if (prices[0] > 0 || prices[1] > 0) {
-                    at.add(new CompositionBound.Prices(factor * prices[0], factor * prices[1], 0));
-                    tops.add(tops(at.get(at.size() - 1), searches));
-                }
-            }
-            double[] totals = new double[at.size()];
-            for (int i = 0; i < totals.length; i++) {
-                totals[i] = bound(at.get(i), tops.get(i)) + rounding;
-                bound = Math.min(bound, totals[i]);
-            }
-            // The compositions that can be part of a better plan than the best one so far.
-            double lost = Double.NEGATIVE_INFINITY;
-            Candidates[] more = new Candidates[n];
+            // What can be part of a better plan than the best one so far.
+            double lost = Double.NEGATIVE_INFINITY; // bounds the plans with what was left out
+            Candidates[] better = new Candidates[n];
             long floor = best.value;
             for (int m = 0; m < n; m++) {
                 if (complete[m] == null) {
                     List<CompositionBound.Prices> rests = new ArrayList<>();
-                    for (int i = 0; i < totals.length; i++) {
-                        rests.add(new CompositionBound.Prices(at.get(i).memory, at.get(i).cores,
-                                totals[i] - tops.get(i)[m]));
+                    for (PlanBound one : bounds) {
+                        rests.add(one.withModel(m));
                     }
-                    ChargedSearch.Found found = searches[m].compositions(rests, floor, rooms[m], width, deadline);
-                    more[m] = known[m].merged(found.candidates, caps.length);
+                    ChargedSearch.Found found = searches[m].compositions(rests, floor, width, deadline);
+                    better[m] = known[m].merged(found.candidates, caps.length);
                     lost = Math.max(lost, found.lost);
                     if (found.lost < floor) {
                         complete[m] = found.candidates.withPresent(instance, limits, m);
                         left--;
                     }
                 }
-                more[m] = complete[m] == null ? more[m] : complete[m];
+                better[m] = complete[m] == null ? better[m] : complete[m];
             }
-            Knapsack.Answer answer = solve(more);
+            Knapsack.Answer answer = solve(better);
             if (answer != null) {
                 bound = Math.min(bound, Math.max(answer.bound, lost));
-                take(more, answer);
+                take(better, answer);
             }
+        }
+        if (bound == Double.POSITIVE_INFINITY) { // there was no time for a search, but a bound there has to be
+            CompositionBound.Prices prices = commonPrices();
+            bound = bound(prices, tops(prices)).total;
         }
         best = new Knapsack.Answer(best.chosen, best.value, Math.max(bound, best.value));
     }
@@ -179,23 +159,64 @@ final class ChargedOptimum {
         }
     }
 
-    /** By model, an upper bound of its reduced values. */
-    private double[] tops(CompositionBound.Prices prices, ChargedSearch[] searches) {
+    /**
+     * Bounds at prices that suit all models, and at others. Where what is known of a model does not reach its own
+     * bound, a search brings that closer, and what it finds joins the candidates.
+     */
+    private List<PlanBound> bounds(int width) {
+        CompositionBound.Prices prices = commonPrices();
+        double[] tops = tops(prices);
+        for (int m = 0; m < tops.length; m++) {
+            double most = known[m].highest(prices);
+            double rounding = searches[m].rounding();
+            if (tops[m] > most + rounding) {
+                ChargedSearch.Found found =
+                        searches[m].compositions(Collections.singletonList(prices), most, width, deadline);
+                known[m] = known[m].merged(found.candidates, caps.length);
+                tops[m] = Math.min(tops[m], Math.max(found.lost, known[m].highest(prices) + rounding));
+            }
+        }
+        take(known.clone(), solve(known));
+        List<PlanBound> bounds = new ArrayList<>();
+        bounds.add(bound(prices, tops));
+        for (double factor : OTHER_PRICES) {
+            if (prices.memory > 0 || prices.cores > 0) {
+                CompositionBound.Prices other =
+                        new CompositionBound.Prices(factor * prices.memory, factor * prices.cores, 0);
+                bounds.add(bound(other, tops(other)));
+            }
+        }
+        return bounds;
+    }
+
+    /** Prices of memory and compute that suit all models; searches allow for the rounding at all prices from now on. */
+    private CompositionBound.Prices commonPrices() {
+        long[][][] weights = Candidates.weights(known, caps.length);
+        Items items = new Items(Candidates.values(known), weights, caps);
+        double[] prices = Knapsack.prices(items, weights, caps);
+        double rounding = items.rounding(prices) * OTHER_PRICES[OTHER_PRICES.length - 1];
+        for (int m = 0; m < searches.length; m++) {
+            searches[m] = searches[m].withRounding(rounding);
+        }
+        return new CompositionBound.Prices(prices[0], prices.length > 1 ? prices[1] : 0, 0);
+    }
+
+    /** By model, an upper bound of its reduced values; quick, and not tight. */
+    private double[] tops(CompositionBound.Prices prices) {
         double[] tops = new double[known.length];
         for (int m = 0; m < tops.length; m++) {
-            double known = this.known[m].highest(new double[] {prices.memory, prices.cores});
-            tops[m] = Math.max(known, searches[m].highest(prices));
+            tops[m] = Math.max(known[m].highest(prices), searches[m].highest(prices));
         }
         return tops;
     }
 
-    /** An upper bound of all plans, given for each model an upper bound of its reduced values. */
-    private double bound(CompositionBound.Prices prices, double[] tops) {
-        double bound = prices.memory * caps[0] + (caps.length > 1 ? prices.cores * caps[1] : 0);
+    /** The bound at some prices, given for each model an upper bound of its reduced values. */
+    private PlanBound bound(CompositionBound.Prices prices, double[] tops) {
+        double total = prices.memory * caps[0] + (caps.length > 1 ? prices.cores * caps[1] : 0);
         for (double top : tops) {
-            bound += top;
+            total += top;
         }
-        return bound;
+        return new PlanBound(prices, tops, total + searches[0].rounding());
     }
 
     /** The values of a model's candidates after the charge. */

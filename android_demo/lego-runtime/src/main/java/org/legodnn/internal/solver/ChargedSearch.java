@@ -18,10 +18,6 @@ import java.util.List;
  * next block: those of the greatest bounds.
  */
 final class ChargedSearch {
-    /** No more than this many partial compositions are left as they are, without testing which are dominated. */
-    private static final int FEW = 128;
-    /** Dominance is tested against this many partial compositions: the most promising ones. */
-    private static final int COMPARED = 256;
     /** If all blocks together have more options than this, no two of them are changed at a time. */
     private static final int MOST_CHANGED = 200;
     /** The greatest number of pairs, of a partial composition and an option, that are formed at a time. */
@@ -32,21 +28,36 @@ final class ChargedSearch {
     private final Instance instance;
     private final Limits limits;
     private final int m;
+    /** Bytes that the model may take. */
+    private final long room;
     /** The greatest rounding error of reduced values. */
     private final double rounding;
     private final CompiledModel model;
     private final CompositionSums now;
     /** By the index of a thread count, the greatest profiled latency. */
     private final long[] latencyLimits;
+    /** Null for none. */
+    private final Double leastAccuracy;
 
-    ChargedSearch(Instance instance, Limits limits, int m, double rounding) {
+    ChargedSearch(Instance instance, Limits limits, int m, long room, double rounding) {
         this.instance = instance;
         this.limits = limits;
         this.m = m;
+        this.room = room;
         this.rounding = rounding;
         this.model = instance.models[m];
         this.now = instance.running[m];
         this.latencyLimits = limits.latencyLimits(instance, m);
+        this.leastAccuracy = limits.leastAccuracy(instance, m);
+    }
+
+    /** The same search where reduced values are rounded by so much at most. */
+    ChargedSearch withRounding(double other) {
+        return new ChargedSearch(instance, limits, m, room, other);
+    }
+
+    double rounding() {
+        return rounding;
     }
 
     /** What a search found. */
@@ -74,12 +85,13 @@ final class ChargedSearch {
         /** By kind of sum and composition. */
         final long[][] sums;
         /** See {@link Found#lost}. */
-        double lost = Double.NEGATIVE_INFINITY;
+        final double lost;
 
-        Part(int n, char[] choice, long[][] sums) {
+        Part(int n, char[] choice, long[][] sums, double lost) {
             this.n = n;
             this.choice = choice;
             this.sums = sums;
+            this.lost = lost;
         }
     }
 
@@ -110,29 +122,25 @@ final class ChargedSearch {
      *
      * @param prices prices to bound compositions at; a composition must reach the floor at all of them
      * @param floor plans of less value are of no use
-     * @param room bytes that the model may take
      * @param width how many partial compositions go on to the next block, at most
      * @param deadline when to end the search
      */
-    Found compositions(List<CompositionBound.Prices> prices, double floor, long room, int width, Deadline deadline) {
+    Found compositions(List<CompositionBound.Prices> prices, double floor, int width, Deadline deadline) {
+        boolean late = deadline.passed();
+        double lost = late ? Double.POSITIVE_INFINITY : Double.NEGATIVE_INFINITY;
         List<Part> parts = new ArrayList<>();
-        double lost = deadline.passed() ? Double.POSITIVE_INFINITY : Double.NEGATIVE_INFINITY;
         for (int n = 0; n < model.threadCounts.length; n++) {
-            Part part = deadline.passed() ? none(n) : search(n, prices, floor - slack(), room, width, deadline);
-            if (part == null) {
-                part = none(n);
-                lost = Double.POSITIVE_INFINITY;
-            }
+            Part part = late ? none(n, lost) : search(n, prices, floor - slack(), width, deadline);
             parts.add(part);
             lost = Math.max(lost, part.lost + slack());
         }
-        return new Found(candidates(parts, room), lost);
+        return new Found(candidates(parts), lost);
     }
 
-    /** What runs, and that with one option or two changed, within the model's limits and `room` bytes. */
-    Candidates around(long room) {
+    /** What runs, and that with one option or two changed, within the model's limits. */
+    Candidates around() {
         if (now == null) {
-            return candidates(Collections.singletonList(none(0)), room);
+            return candidates(Collections.singletonList(none(0, Double.NEGATIVE_INFINITY)));
         }
         int blocks = model.loads.length;
         int options = 0;
@@ -166,7 +174,7 @@ final class ChargedSearch {
             }
             System.arraycopy(choice, 0, joined, i * blocks, blocks);
         }
-        return candidates(Collections.singletonList(new Part(n, joined, sums)), room);
+        return candidates(Collections.singletonList(new Part(n, joined, sums, Double.NEGATIVE_INFINITY)));
     }
 
     /** Add what runs with blocks b and c, which may be the same one, changed to every choice of options. */
@@ -188,12 +196,12 @@ final class ChargedSearch {
         sums[3][i] += charge[option];
     }
 
-    private static Part none(int n) {
-        return new Part(n, new char[0], new long[SUMS][0]);
+    private static Part none(int n, double lost) {
+        return new Part(n, new char[0], new long[SUMS][0], lost);
     }
 
-    /** The compositions within the model's limits and `room` bytes, by ascending memory, then descending value. */
-    private Candidates candidates(List<Part> parts, long room) {
+    /** The compositions within the model's limits and its room, by ascending memory, then descending value. */
+    private Candidates candidates(List<Part> parts) {
         int blocks = model.loads.length;
         int total = 0;
         for (Part part : parts) {
@@ -204,12 +212,11 @@ final class ChargedSearch {
         long[] value = new long[total];
         long[] cores = new long[total];
         int at = 0;
-        Double least = limits.leastAccuracy(instance, m);
         for (Part part : parts) {
             for (int i = 0; i < part.sums[0].length; i++) {
                 double accuracy = model.accuracy(part.sums[2][i]);
                 if (part.sums[0][i] > room || part.sums[1][i] > latencyLimits[part.n]
-                        || least != null && accuracy < least) {
+                        || leastAccuracy != null && accuracy < leastAccuracy) {
                     continue;
                 }
                 all.memory[at] = part.sums[0][i];
@@ -234,27 +241,20 @@ final class ChargedSearch {
                 Numbers.take(cores, order), order, points);
     }
 
-    /** The compositions at one thread count that no bound puts below the floor; null if the deadline passes. */
-    private Part search(
-            int n, List<CompositionBound.Prices> prices, double floor, long room, int width, Deadline deadline) {
+    /**
+     * The compositions at one thread count that no bound puts below the floor; none if the deadline passes, and then a
+     * bound of all.
+     */
+    private Part search(int n, List<CompositionBound.Prices> prices, double floor, int width, Deadline deadline) {
         BlockFigures[] rows = model.rows[n];
-        long restMemory = 0;
-        long restLatency = 0;
-        long restLoss = 0;
-        for (BlockFigures row : rows) {
-            restMemory += Numbers.least(row.memory);
-            restLatency += Numbers.least(row.latency);
-            restLoss += Numbers.least(row.leastLoss());
-        }
+        long[][] ahead = ahead(rows);
         List<CompositionBound> bounds = bounds(n, prices);
-        if (model.fixedMemory[n] + restMemory > room || least(bounds) < floor) {
-            return none(n);
+        if (model.fixedMemory[n] + ahead[0][0] > room || least(bounds) < floor) {
+            return none(n, Double.NEGATIVE_INFINITY);
         }
         long[][] charges = CompositionSums.chargesAt(model, now, n);
-        Double accuracy = limits.leastAccuracy(instance, m);
-        double lost = Double.NEGATIVE_INFINITY;
         int lines = bounds.size();
-        int size = 1;
+        // Partial compositions: every bound of each, by bound; its sums, by kind; its options so far, and the last one.
         double[][] each = new double[lines][1];
         for (int line = 0; line < lines; line++) {
             each[line][0] = bounds.get(line).top;
@@ -263,114 +263,97 @@ final class ChargedSearch {
         long[][] sums = {{model.fixedMemory[n]}, {model.fixedLatency[n]}, {0}, {fixedCharge}};
         int[] last = {0};
         char[] choice = {};
+        double lost = Double.NEGATIVE_INFINITY;
         for (int b = 0; b < rows.length; b++) {
             if (deadline.passed()) {
-                return null;
+                return none(n, Math.max(lost, greatestOfLeast(each)));
             }
             BlockFigures row = rows[b];
             int options = row.size();
-            restMemory -= Numbers.least(row.memory);
-            restLatency -= Numbers.least(row.latency);
-            restLoss -= Numbers.least(row.leastLoss());
-            int[] kept = new int[size * options];
+            int[] kept = new int[last.length * options];
             double[] best = new double[kept.length];
             int count = 0;
             for (int i = 0; i < kept.length; i++) {
                 int before = i / options;
                 int option = i % options;
-                boolean keep = sums[0][before] + row.memory[option] <= room - restMemory
-                        && sums[1][before] + row.latency[option] <= latencyLimits[n] - restLatency;
                 double bound = Double.POSITIVE_INFINITY;
-                for (int line = 0; line < lines && keep; line++) {
+                for (int line = 0; line < lines && bound >= floor; line++) {
                     double drop = bounds.get(line).drops[b][row.rowAfter(last[before])][option];
                     bound = Math.min(bound, each[line][before] - drop);
-                    keep = bound >= floor;
                 }
-                if (keep && accuracy != null) {
-                    long loss = sums[2][before] + row.lossAfter(last[before])[option];
-                    keep = model.accuracy(loss + restLoss) >= accuracy;
-                }
-                if (keep) {
+                if (bound >= floor && canBeWithin(n, sums[0][before] + row.memory[option],
+                        sums[1][before] + row.latency[option],
+                        sums[2][before] + row.lossAfter(last[before])[option], ahead[b + 1])) {
                     best[count] = bound;
                     kept[count++] = i;
                 }
             }
             kept = Arrays.copyOf(kept, count);
             long[][] longer = new long[SUMS][count];
+            int[] ends = new int[count];
             for (int i = 0; i < count; i++) {
                 for (int k = 0; k < SUMS; k++) {
                     longer[k][i] = sums[k][kept[i] / options];
                 }
-                addOption(longer, i, row, charges[b], last[kept[i] / options], kept[i] % options);
+                ends[i] = kept[i] % options;
+                addOption(longer, i, row, charges[b], last[kept[i] / options], ends[i]);
             }
-            if (count > FEW && b + 1 < rows.length) {
+            if (b + 1 < rows.length) {
                 int most = Math.min(width, 1 + PAIRS / rows[b + 1].size());
-                int[] ranked = Numbers.order(Numbers.negated(Numbers.ordered(Arrays.copyOf(best, count))));
-                if (count > 2 * most) {
-                    lost = Math.max(lost, best[ranked[2 * most]]);
-                    ranked = Arrays.copyOf(ranked, 2 * most);
-                }
-                ranked = undominated(longer, ranked, kept, rows[b + 1].loss.length == 1 ? 0 : options);
-                if (ranked.length > most) {
-                    lost = Math.max(lost, best[ranked[most]]);
-                    ranked = Arrays.copyOf(ranked, most);
-                }
-                Arrays.sort(ranked);
-                kept = Numbers.take(kept, ranked);
-                for (int k = 0; k < SUMS; k++) {
-                    longer[k] = Numbers.take(longer[k], ranked);
-                }
-                count = kept.length;
+                GoingOn on = GoingOn.of(
+                        Arrays.copyOf(best, count), longer, rows[b + 1].loss.length == 1 ? null : ends, most);
+                lost = Math.max(lost, on.cut);
+                kept = Numbers.take(kept, on.at);
+                ends = Numbers.take(ends, on.at);
+                longer = Numbers.takeOfEach(longer, on.at);
             }
-            double[][] next = new double[lines][count];
-            int[] nextLast = new int[count];
-            char[] extended = new char[count * (b + 1)];
-            for (int i = 0; i < count; i++) {
+            double[][] next = new double[lines][kept.length];
+            char[] extended = new char[kept.length * (b + 1)];
+            for (int i = 0; i < kept.length; i++) {
                 int before = kept[i] / options;
-                int option = kept[i] % options;
                 for (int line = 0; line < lines; line++) {
                     next[line][i] = each[line][before]
-                            - bounds.get(line).drops[b][row.rowAfter(last[before])][option];
+                            - bounds.get(line).drops[b][row.rowAfter(last[before])][ends[i]];
                 }
-                nextLast[i] = option;
                 System.arraycopy(choice, before * b, extended, i * (b + 1), b);
-                extended[i * (b + 1) + b] = (char) option;
+                extended[i * (b + 1) + b] = (char) ends[i];
             }
             each = next;
             sums = longer;
-            last = nextLast;
+            last = ends;
             choice = extended;
-            size = count;
         }
-        Part part = new Part(n, choice, sums);
-        part.lost = lost;
-        return part;
+        return new Part(n, choice, sums, lost);
     }
 
-    /**
-     * The ranked partial compositions that none of the first before them equals or undercuts in all sums.
-     *
-     * @param sums by kind of sum and partial composition
-     * @param ranked partial compositions, by descending bound
-     * @param kept of each partial composition, its number: composition before x options + option
-     * @param options the number of options, if only compositions that end in the same one are to be compared; else 0
-     */
-    private static int[] undominated(long[][] sums, int[] ranked, int[] kept, int options) {
-        int[] found = new int[ranked.length];
-        int count = 0;
-        for (int i = 0; i < ranked.length; i++) {
-            boolean beaten = false;
-            for (int j = 0; j < Math.min(i, COMPARED) && !beaten; j++) {
-                beaten = options == 0 || kept[ranked[i]] % options == kept[ranked[j]] % options;
-                for (int k = 0; k < SUMS && beaten; k++) {
-                    beaten = sums[k][ranked[j]] <= sums[k][ranked[i]];
-                }
-            }
-            if (!beaten) {
-                found[count++] = ranked[i];
-            }
+    /** By block, the least memory, latency and loss that it and those after it add; 0 after the last one. */
+    private static long[][] ahead(BlockFigures[] rows) {
+        long[][] ahead = new long[rows.length + 1][SUMS - 1];
+        for (int b = rows.length - 1; b >= 0; b--) {
+            ahead[b][0] = ahead[b + 1][0] + Numbers.least(rows[b].memory);
+            ahead[b][1] = ahead[b + 1][1] + Numbers.least(rows[b].latency);
+            ahead[b][2] = ahead[b + 1][2] + Numbers.least(rows[b].leastLoss());
         }
-        return Arrays.copyOf(found, count);
+        return ahead;
+    }
+
+    /** Whether a partial composition is within the model's limits if the other blocks add as little as they can. */
+    private boolean canBeWithin(int n, long memory, long latency, long loss, long[] ahead) {
+        return memory <= room - ahead[0] && latency <= latencyLimits[n] - ahead[1]
+                && (leastAccuracy == null || model.accuracy(loss + ahead[2]) >= leastAccuracy);
+    }
+
+    /** The greatest, over partial compositions, of the least of their bounds; minus infinity of none. */
+    private static double greatestOfLeast(double[][] each) {
+        double greatest = Double.NEGATIVE_INFINITY;
+        for (int i = 0; i < each[0].length; i++) {
+            double least = Double.POSITIVE_INFINITY;
+            for (double[] line : each) {
+                least = Math.min(least, line[i]);
+            }
+            greatest = Math.max(greatest, least);
+        }
+        return greatest;
     }
 
     private List<CompositionBound> bounds(int n, List<CompositionBound.Prices> prices) {

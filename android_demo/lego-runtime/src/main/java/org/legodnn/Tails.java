@@ -77,8 +77,8 @@ public final class Tails {
         for (Tail tail : tails) {
             SortedMap<Double, Double> row = new TreeMap<>();
             for (double quantile : Tail.QUANTILES) {
-                Double stretch = measured(tails, tail.threads, quantile, companions, periodic);
-                if (stretch != null) {
+                double stretch = measured(tails, tail.threads, quantile, companions, periodic);
+                if (stretch < Double.POSITIVE_INFINITY) {
                     row.put(quantile, stretch / slowdown);
                 }
             }
@@ -90,51 +90,45 @@ public final class Tails {
     }
 
     /**
-     * How many times longer than predicted inferences take at one thread count; null if that is not known. What was
+     * How many times longer than predicted inferences take at one thread count; infinity if that is not known. What was
      * learned in use counts as far as it goes. Beyond, it is known what the profiler measured, but no less.
      */
-    private static @Nullable Double measured(
+    private static double measured(
             List<Tail> tails, int threads, double quantile, List<Companion> companions, boolean periodic) {
         SortedMap<Double, Double> used = find(tails, threads, "use", null);
-        Double learned = at(used, quantile);
-        if (learned != null) {
-            return learned;
+        if (used == null) {
+            return profiled(tails, threads, quantile, companions, periodic);
         }
-        Double profiled = profiled(tails, threads, quantile, companions, periodic);
-        Double least = used == null ? null : used.get(used.lastKey());
-        return least == null || profiled == null ? profiled : Double.valueOf(Math.max(profiled, least));
+        double learned = at(used, quantile);
+        return learned < Double.POSITIVE_INFINITY ? learned
+                : Math.max(used.get(used.lastKey()), profiled(tails, threads, quantile, companions, periodic));
     }
 
-    /** How many times longer than predicted inferences take by what the profiler measured; null if it did not. */
-    private static @Nullable Double profiled(
+    /**
+     * How many times longer than predicted inferences take, as profiled; infinity if that is not known. A condition
+     * that was not measured counts as if nothing took longer than alone, or beside another model than medians say. The
+     * stretch of one of which too few inferences were measured is not known, and so the whole is not.
+     */
+    private static double profiled(
             List<Tail> tails, int threads, double quantile, List<Companion> companions, boolean periodic) {
-        Double alone = at(find(tails, threads, "alone", null), quantile);
-        if (alone == null) {
-            return null;
+        SortedMap<Double, Double> measuredAlone = find(tails, threads, "alone", null);
+        double alone = measuredAlone == null ? Double.POSITIVE_INFINITY : at(measuredAlone, quantile);
+        if (alone == Double.POSITIVE_INFINITY) {
+            return alone;
         }
         SortedMap<Double, Double> paused = periodic ? find(tails, threads, "periodic", null) : null;
-        Double rested = at(paused, quantile);
-        if (paused != null && rested == null) {
-            return null; // what is known of fewer inferences would be too short
-        }
-        double followingAll = rested == null ? alone : Math.max(alone, rested);
-        double added = 0;
+        double inTurn = paused == null ? alone : Math.max(alone, at(paused, quantile));
+        double slowerBeside = 0;
         for (Companion other : companions) {
             SortedMap<Double, Double> own = find(tails, threads, "after", other.storeId);
             SortedMap<Double, Double> after = own == null ? find(tails, threads, "after", null) : own;
-            boolean meets = other.meets > 1 - quantile;
-            SortedMap<Double, Double> beside = meets ? find(tails, threads, "beside", other.storeId) : null;
-            Double next = at(after, quantile);
-            Double met = at(beside, quantile);
-            if (after != null && next == null || beside != null && met == null) {
-                return null;
-            }
-            followingAll += Math.max(0, (next == null ? 0 : next) - alone);
-            if (meets) {
-                added += Math.max(0, met == null ? other.slowdown - 1 : met / alone - 1);
+            inTurn += after == null ? 0 : Math.max(0, at(after, quantile) - alone);
+            if (other.meets > 1 - quantile) {
+                SortedMap<Double, Double> beside = find(tails, threads, "beside", other.storeId);
+                slowerBeside += Math.max(0, (beside == null ? other.slowdown : at(beside, quantile) / alone) - 1);
             }
         }
-        return followingAll * (1 + added);
+        return inTurn * (1 + slowerBeside);
     }
 
     private static @Nullable SortedMap<Double, Double> find(
@@ -147,10 +141,10 @@ public final class Tails {
         return null;
     }
 
-    /** The stretch at the least quantile of a tail that is no less than this one; null if there is none. */
-    private static @Nullable Double at(@Nullable SortedMap<Double, Double> tail, double quantile) {
-        SortedMap<Double, Double> kept = tail == null ? null : tail.tailMap(quantile);
-        return kept == null || kept.isEmpty() ? null : kept.get(kept.firstKey());
+    /** The stretch at the least quantile of a tail that is no less than this one; infinity if there is none. */
+    private static double at(SortedMap<Double, Double> tail, double quantile) {
+        SortedMap<Double, Double> kept = tail.tailMap(quantile);
+        return kept.isEmpty() ? Double.POSITIVE_INFINITY : kept.get(kept.firstKey());
     }
 
     private SortedMap<Double, Double> tail(int threads) {
@@ -167,8 +161,8 @@ public final class Tails {
             return 1.0;
         }
         SortedMap<Double, Double> tail = tail(threads);
-        Double found = at(tail, quantile);
-        return found == null && tail.isEmpty() && quantile == Tail.LEAST_QUANTILE ? Double.valueOf(1) : found;
+        double found = tail.isEmpty() && quantile == Tail.LEAST_QUANTILE ? 1 : at(tail, quantile);
+        return found < Double.POSITIVE_INFINITY ? Double.valueOf(found) : null;
     }
 
     /** The error that a limit of latency is for more inferences of a model than its tail is known for. */

@@ -13,6 +13,8 @@ import org.jspecify.annotations.Nullable;
 final class BusyCores {
     /** Ticks of the kernel's clock in a second, the same on all of Android's kernels. */
     private static final double TICKS = 100;
+    /** Seconds; over fewer a tick more or less would look like whole processors. */
+    private static final double LEAST_S = 0.25;
 
     private final File stat;
     private double lastS = Double.NaN;
@@ -36,17 +38,20 @@ final class BusyCores {
     }
 
     /**
-     * The use since the call before; null at the first. Where the kernel's count may not be read (Android 8 and later),
-     * all that is known to be busy is this process.
+     * The use since the call before; null at the first, and where that was just now: then the next one covers this time
+     * too. Where the kernel's count may not be read (Android 8 and later), all that is known to be busy is this process.
      *
      * @param nowS seconds of a clock that never goes back
      * @param ownS processor seconds that this process has used so far
      */
     @Nullable Use since(double nowS, double ownS) {
+        double seconds = nowS - lastS; // NaN at the first call
+        if (seconds < LEAST_S) {
+            return null;
+        }
         Double busyS = busySeconds();
-        double seconds = nowS - lastS;
         Use use = null;
-        if (seconds > 0) { // false for NaN
+        if (seconds >= LEAST_S) {
             double own = Math.max(0, ownS - lastOwnS) / seconds;
             double busy = busyS == null || lastBusyS == null ? own : Math.max(0, busyS - lastBusyS) / seconds;
             use = new Use(busy, own);

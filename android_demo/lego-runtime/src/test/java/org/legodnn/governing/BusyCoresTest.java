@@ -35,6 +35,18 @@ public class BusyCoresTest {
     }
 
     @Test
+    public void aTickWithinAFewMillisecondsIsNotTakenForBusyProcessors() throws IOException {
+        File stat = temporary.newFile("stat");
+        BusyCores cores = new BusyCores(stat);
+        write(stat, "cpu  100 0 100 900 50 0 0 0 70 0");
+        cores.since(10, 1);
+        write(stat, "cpu  101 0 100 900 50 0 0 0 70 0");
+        assertNull("as if 3.3 were busy", cores.since(10.003, 1));
+        write(stat, "cpu  140 0 110 900 50 0 0 0 70 0");
+        assertEquals("50 ticks in 1 s", 0.5, cores.since(11, 1).busy, 1e-12);
+    }
+
+    @Test
     public void whereItMayNotBeReadThisProcessIsAllThatIsKnown() throws IOException {
         File stat = new File(temporary.getRoot(), "stat");
         BusyCores cores = new BusyCores(stat);

@@ -61,6 +61,7 @@ final class Audience {
                 return; // of a plan that no longer runs
             }
             screen = now;
+            failure = null; // of what was asked before
             if (listener != null) {
                 listener.onScreen(now);
             }
@@ -70,6 +71,7 @@ final class Audience {
     void profiling(String model, int done, int total) {
         main.post(() -> {
             profiled = false;
+            failure = null;
             if (listener != null) {
                 listener.onProfiling(model, done, total);
             }

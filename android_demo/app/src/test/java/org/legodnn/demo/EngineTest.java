@@ -374,4 +374,19 @@ public class EngineTest implements Engine.Listener {
         engine.recognise(digit);
         Await.until("an answer", () -> recognised != null);
     }
+
+    @Test
+    public void whatFailedIsNotToldAgainOnceSomethingElseIsShown() throws Exception {
+        awaitMeasured();
+        constant.broken = true;
+        engine.recognise(Bitmap.createBitmap(8, 8, Bitmap.Config.ARGB_8888));
+        Await.until("a failure", () -> failure != null);
+        constant.broken = false;
+        Screen before = screen;
+        engine.setBudget(ready.limits.budget(700, Limits.MAX));
+        Await.until("another plan", () -> screen != before);
+        failure = null;
+        engine.setListener(this); // after a rotation, say
+        assertNull(failure);
+    }
 }

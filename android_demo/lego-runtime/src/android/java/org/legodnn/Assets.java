@@ -10,6 +10,8 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.RandomAccessFile;
+import java.nio.channels.ClosedByInterruptException;
+import java.nio.channels.FileLockInterruptionException;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
@@ -56,7 +58,7 @@ public final class Assets {
             removeOthers(versions, Collections.singletonList(folder));
             return unpacked(assets, assetFolder, folder);
         } catch (IOException e) {
-            throw full(assetFolder, versions, e);
+            throw failed(assetFolder, versions, e);
         }
     }
 
@@ -96,7 +98,7 @@ public final class Assets {
                 models.add(entry.of(store, profile(assets, beside + entry.profile)));
             }
         } catch (IOException e) {
-            throw full(assetFile, versions, e);
+            throw failed(assetFile, versions, e);
         }
         return new Workload(models, document.budget, document.charge);
     }
@@ -148,9 +150,10 @@ public final class Assets {
         return lock; // closing it lets go of the lock
     }
 
-    private static StoreException full(String asset, File versions, IOException e) {
-        return new StoreException("cannot unpack the assets' " + asset + " to " + versions + ": " + e.getMessage()
-                + "; is the storage full?", e);
+    private static StoreException failed(String asset, File versions, IOException e) {
+        String why = e instanceof FileLockInterruptionException || e instanceof ClosedByInterruptException
+                ? "its thread was interrupted; open it again" : e.getMessage() + "; is the storage full?";
+        return new StoreException("cannot unpack the assets' " + asset + " to " + versions + ": " + why, e);
     }
 
     /** Remove what lies beside stores: earlier versions, and what an unpacking that was killed left behind. */

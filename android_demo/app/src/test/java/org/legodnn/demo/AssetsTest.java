@@ -80,6 +80,20 @@ public class AssetsTest {
         assertEquals(0, other.waitFor());
     }
 
+    @Test
+    public void aThreadThatIsInterruptedIsToldSo() throws Exception {
+        File folder = temporary.newFolder("stopped");
+        Thread.currentThread().interrupt();
+        StoreException error;
+        try {
+            error = assertThrows(StoreException.class, () -> Assets.open(assets, stores().get(0), folder));
+        } finally {
+            Thread.interrupted();
+        }
+        assertTrue(error.getMessage(), error.getMessage().endsWith("its thread was interrupted; open it again"));
+        Assets.open(assets, stores().get(0), folder);
+    }
+
     /** A process that unpacks for a while. */
     public static final class Other {
         private Other() {}

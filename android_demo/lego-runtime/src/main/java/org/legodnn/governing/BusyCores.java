@@ -39,7 +39,8 @@ final class BusyCores {
 
     /**
      * The use since the call before; null at the first, and where that was just now: then the next one covers this time
-     * too. Where the kernel's count may not be read (Android 8 and later), all that is known to be busy is this process.
+     * too. Where the kernel's count may not be read (Android 8 and later), all that is known to be busy is this
+     * process.
      *
      * @param nowS seconds of a clock that never goes back
      * @param ownS processor seconds that this process has used so far

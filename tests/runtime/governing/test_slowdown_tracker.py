@@ -30,6 +30,9 @@ def test_ratios_are_medians_over_what_was_profiled_of_the_running_composition() 
     assert observed.add(slow, 900.0) is None
     assert observed.add(slow.model_copy(update={"latency_ms": 98.0}), 12.0) is not None  # planned again: no switch
     assert observed.ratios(5) == {"m": 2.0}
+    for _ in range(3):
+        observed.add(slow, 6.0)
+    assert observed.ratios(5) == {"m": 1.0}  # the last five are judged, whatever came before
 
 
 def other_ways() -> ModelTable:

@@ -79,7 +79,7 @@ def stretch(tails: Tails | None, threads: int, quantile: float) -> float | None:
     kept = min((q for q in tail if q >= quantile), default=None)
     if kept is not None:
         return tail[kept]
-    return 1.0 if not tail and quantile == LEAST_QUANTILE else None
+    return 1.0 if quantile == LEAST_QUANTILE else None
 
 
 def unknown_tail(name: str, tails: Tails | None, thread_counts: Sequence[int], quantile: float) -> ProfileError:

@@ -39,13 +39,19 @@ change = st.builds(
 )
 
 
-@given(st.lists(change, max_size=5), st.integers(0, 5_000_000), st.integers(1, 8_000_000))
-def test_what_stands_beside_the_old_has_room_to_compose_too(changes: list[ModelChange], used: int, limit: int) -> None:
+@given(st.lists(change, min_size=1, max_size=5), st.integers(0, 5_000_000), st.integers(0, 5_000_000))
+def test_what_stands_beside_the_old_has_room_to_compose_too(changes: list[ModelChange], used: int, room: int) -> None:
+    limit = used + room
     ordered = in_order(changes, used, limit)
     assert [c.growth for c in ordered] == sorted(c.growth for c in changes)
     for c in ordered:
         assert c.beside == (used + c.load + 1_500_000 <= limit)
         used += c.growth
+
+
+def test_what_stands_beside_the_old_may_fill_the_limit_to_the_last_byte() -> None:
+    loads = ModelChange("a", (), (), growth=5, load=100)
+    assert [in_order([loads], 1000, limit)[0].beside for limit in (1_501_099, 1_501_100)] == [False, True]
 
 
 def test_without_a_limit_everything_stands_beside_the_old() -> None:

@@ -37,6 +37,16 @@ def test_a_model_alone_has_the_tail_that_it_has_alone(profile: Profile) -> None:
     }
 
 
+def test_each_thread_count_has_its_own_tail_and_without_one_alone_nothing_is_promised(profile: Profile) -> None:
+    slow = tail("alone", 1.0, 2.2, 2.5, threads=2)
+    for tails in ((ALONE, slow), (slow, ALONE)):
+        found = tails_of(known(profile, *tails))
+        assert found is not None
+        assert [found[n][0.95] for n in (1, 2)] == [1.2, 2.2]
+    for nothing in ((), (AFTER,)):
+        assert tails_of(known(profile, *nothing)) is None  # not {}, which is for inferences that take equally long
+
+
 def test_one_of_several_has_that_of_inferences_after_another_models(profile: Profile) -> None:
     both = known(profile, ALONE, AFTER)
     found = tails_of(both, companions=[Companion("x")])

@@ -57,6 +57,13 @@ def test_a_model_is_held_against_what_was_profiled_of_the_way_in_which_it_runs()
         assert observed.add(plan, 9.0) == 9.0 / profiled_ms(table, plan)
 
 
+def test_a_model_that_was_profiled_in_no_time_is_held_against_nothing() -> None:
+    observed = SlowdownTracker([ModelTable("m", (BlockRows("a", (OptionRow("o", 1, {1: 0.0}),)),))])
+    plan = ModelPlan(name="m", threads=1, options={"a": "o"})
+    assert [observed.add(plan, 1.0) for _ in range(3)] == [None] * 3
+    assert observed.ratios(1) == {}
+
+
 def test_a_demand_counts_all_ways_and_the_slow_down_that_is_expected() -> None:
     demand = demand_of(Scheduler([other_ways()]), Budget())
     assert demand.most_cores == pytest.approx(2.0 * 100 * 6.0 / 1e3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -56,6 +58,38 @@ def test_a_slow_down_is_learned_soon_and_forgotten_slowly() -> None:
     for _ in range(50):
         tails.add(PLAN, 1.2)
     assert 1.3 < (tails.excess(PLAN) or 0) < 1.8
+
+
+def seen(ratio: float) -> TailTracker:
+    """Twenty inferences of what is promised at first, which raise it by exp(1.9) or lower it by exp(.1)."""
+    tails = tracker()
+    for _ in range(20):
+        tails.add(PLAN, ratio)
+    return tails
+
+
+def test_it_begins_with_what_the_profile_promises() -> None:
+    assert seen(0.01).excess(PLAN) == pytest.approx(math.exp(-0.1))
+    assert seen(99.0).excess(PLAN) == pytest.approx(math.exp(1.9))
+
+
+def test_what_was_learned_fades_to_the_promise_while_other_threads_run_and_no_further() -> None:
+    slow, fast = seen(99.0), seen(0.01)
+    for count, left in ((100, 1.4), (270, 0.05), (400, 0.0)):
+        for _ in range(count):
+            slow.add(PLAN.model_copy(update={"threads": 2}), 99.0)
+            fast.add(PLAN.model_copy(update={"threads": 2}), 99.0)
+        assert slow.excess(PLAN) == pytest.approx(math.exp(left))
+        assert fast.excess(PLAN) == pytest.approx(math.exp(-0.1))
+
+
+def test_a_model_that_was_suspended_is_judged_anew_when_it_runs_again() -> None:
+    for ratio, again in ((99.0, 0.0), (0.01, -0.1)):
+        tails = seen(ratio)
+        tails.rest("m")
+        assert tails.excess(PLAN) is None
+        tails.add(PLAN, 0.01)
+        assert tails.excess(PLAN) == pytest.approx(math.exp(again - 0.1 * 0.05))
 
 
 def test_what_was_learned_is_a_tail_for_the_profile() -> None:

@@ -21,6 +21,7 @@ from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRo
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.workload_tables import larger, workload_tables
 from legodnn.store import Store
+from legodnn.tail import Tail
 from legodnn.workload import Workload, WorkloadModel
 
 
@@ -134,6 +135,18 @@ def test_company_adds_to_a_compact_model_what_it_adds_to_compact_models() -> Non
 def test_what_several_add_is_summed(pair: list[tuple[Store, Profile]]) -> None:
     # A store twice: nothing was measured of it beside itself, but the second counts both.
     assert slowdowns([*pair, pair[0]], 50, 100, 25) == pytest.approx([1.15, 1 + 0.3 + 0.15, 1.15])
+
+
+def test_who_begins_before_an_inference_ends_meets_it_too(pair: list[tuple[Store, Profile]]) -> None:
+    """Of 6 ms, one of 3 ms that runs r times a second meets the share r x 9 ms."""
+    (store, profile), other = pair
+    alone = Tail(threads=1, condition="alone", inferences=99, quantiles=(0.98,), stretch=(1.0,))
+    tailed = profile.model_copy(update={"tail": (alone,)})
+    for rate, expected in ((5, {0.95: 1.0, 0.98: 1.5}), (6, {0.95: 1.5, 0.98: 1.5})):
+        table = workload_tables(workload((store, None), (other[0], rate)), [(store, tailed), other])[0]
+        assert table.tails is not None
+        found = {q: table.slowdown * table.tails[1][q] for q in expected}
+        assert found == pytest.approx(expected)
 
 
 def test_one_model_alone_is_as_it_was_profiled(pair: list[tuple[Store, Profile]]) -> None:

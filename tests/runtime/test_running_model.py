@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import threading
 import weakref
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -70,6 +72,57 @@ def test_nothing_holds_what_ran_when_the_executor_gives_memory_back(
     model.change(planned_choices(model.store, after), after, beside)
     assert held
     assert not any(held)
+
+
+def test_a_change_that_failed_holds_nothing_of_the_new_while_the_old_is_loaded_again(
+    model: RunningModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compose, retain, new, held = model.executor.compose, model.executor.retain, [], []
+
+    def watched(choices: tuple[Choice, ...]) -> Any:
+        composed = compose(choices)
+        new.append(weakref.ref(composed))
+        return composed
+
+    def fails_once(choices: Collection[Choice]) -> None:
+        held.append(new[0]() is not None)
+        if len(held) == 1:
+            raise ExecutionError("short of memory")
+        retain(choices)
+
+    monkeypatch.setattr(model.executor, "compose", watched)
+    monkeypatch.setattr(model.executor, "retain", fails_once)
+    after = of_options("s0.5")
+    with pytest.raises(ExecutionError, match="short"):
+        model.change(planned_choices(model.store, after), after)
+    assert held == [True, False]
+    assert model.infer(image(model.store)).plan == of_options("s0")
+
+
+@pytest.mark.parametrize(
+    ("beside", "steps"), [(True, ["s0 ran", "compose", "retain"]), (False, ["retain", "compose", "retain"])]
+)
+def test_inference_goes_on_while_what_stands_beside_the_old_is_loaded(
+    model: RunningModel, monkeypatch: pytest.MonkeyPatch, beside: bool, steps: list[str]
+) -> None:
+    done, real = list[str](), {name: getattr(model.executor, name) for name in ("compose", "retain")}
+
+    def infer() -> None:
+        done.append(f"{model.infer(image(model.store)).plan.options['block1']} ran")
+
+    def watched(name: str, choices: tuple[Choice, ...]) -> Any:
+        if name == "compose" and beside:
+            other = threading.Thread(target=infer, daemon=True)
+            other.start()
+            other.join(30)
+        done.append(name)
+        return real[name](choices)
+
+    for name in real:
+        monkeypatch.setattr(model.executor, name, partial(watched, name))
+    after = of_options("s0.5")
+    model.change(planned_choices(model.store, after), after, beside)
+    assert done == steps
 
 
 def test_a_model_that_was_not_put_back_says_so_whatever_the_error_was(

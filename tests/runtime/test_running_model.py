@@ -198,6 +198,16 @@ def test_ctrl_c_anywhere_in_a_switch_leaves_the_plan_before(
         np.testing.assert_array_equal(next(iter(answer.outputs.values())), expected[name])
 
 
+def test_inferences_report_the_plan_that_is_claimed_and_none_while_suspended(model: RunningModel) -> None:
+    claimed = of_options("s0").model_copy(update={"latency_limit_ms": 9.0})
+    model.claim(claimed)
+    assert model.infer(image(model.store)).plan is claimed
+    model.change((), claimed)
+    model.claim(claimed)
+    with pytest.raises(SuspendedError):
+        model.infer(image(model.store))
+
+
 def test_a_change_that_failed_can_be_tried_again(model: RunningModel, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(*_: object) -> None:
         raise ExecutionError("gone")

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from legodnn import Runtime, Store
-from legodnn.errors import ExecutionError, SuspendedError, WorkloadError
+from legodnn import Budget, Runtime, Store
+from legodnn.errors import ClosedError, ExecutionError, SuspendedError, WorkloadError
 from legodnn.plan import ModelPlan, Plan
 from legodnn.runtime.executors.base import Choice
 from legodnn.runtime.executors.select import open_executor
-from legodnn.runtime.running_model import RunningModel
+from legodnn.runtime.running_model import RunningModel, changes_to
 from legodnn.runtime.switch import planned_choices
 from legodnn.streamed import StreamedModel, StreamedOption
 
@@ -208,6 +208,44 @@ def test_inferences_report_the_plan_that_is_claimed_and_none_while_suspended(mod
         model.infer(image(model.store))
 
 
+def test_a_suspended_model_that_could_not_be_started_is_suspended_as_before(
+    model: RunningModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise ExecutionError("gone")
+
+    plan = of_options("s0.5")
+    model.change((), plan)
+    for beside in (True, False):
+        with monkeypatch.context() as patched:
+            patched.setattr(model.executor, "compose", gone)
+            with pytest.raises(ExecutionError, match="gone"):
+                model.change(planned_choices(model.store, plan), plan, beside)
+        with pytest.raises(SuspendedError, match="is suspended under the current budget"):
+            model.infer(image(model.store))
+
+
+def test_a_closed_model_gives_back_everything_and_says_so(model: RunningModel) -> None:
+    choices = model.choices
+    model.close()
+    with pytest.raises(ClosedError, match="'m' belongs to a runtime that is closed"):
+        model.infer(image(model.store))
+    with pytest.raises(ClosedError):
+        model.executor.compose(choices)
+
+
+def test_a_switch_counts_the_memory_of_all_models_and_changes_those_with_other_blocks(runtime: Runtime) -> None:
+    assert changes_to(runtime.plan, runtime._models) == []
+    plan, sizes = smaller(runtime.plan, "tiny"), runtime._models["tiny"]._sizes
+    (change,) = changes_to(plan, runtime._models)
+    before, after = (sum(sizes[c.segment, c.option] for c in made) for made in (change.before, change.after))
+    assert (change.model, change.growth) == ("tiny", after - before)
+    room = sum(model.bytes(model.choices) for model in runtime._models.values()) + change.load + 1_500_000
+    for limit, beside in ((room, True), (room - 1, False)):
+        limited = plan.model_copy(update={"budget": Budget(memory_bytes=limit)})
+        assert [c.beside for c in changes_to(limited, runtime._models)] == [beside]
+
+
 def test_a_change_that_failed_can_be_tried_again(model: RunningModel, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(*_: object) -> None:
         raise ExecutionError("gone")
@@ -235,6 +273,7 @@ def test_a_plan_that_streams_with_threads_that_were_not_measured_so_is_refused(t
     model = RunningModel("m", tiny_store, sizes, open_executor(tiny_store, "interpreter"), (1, 2), streamed)
     plan = of_options("s0").model_copy(update={"streamed": True})
     model.check(plan)
+    assert model.bytes(planned_choices(tiny_store, plan)) == 5 + 1  # the weights of one segment at a time
     model.check(of_options("s0").model_copy(update={"threads": 2}))
     with pytest.raises(WorkloadError, match="runs 'm' streamed with 2 threads; it was profiled so with 1; "):
         model.check(plan.model_copy(update={"threads": 2}))

@@ -195,7 +195,7 @@ class Governor:
         for name in plan.suspended:
             self._slowdowns.rest(name)
             self._tails.rest(name)
-        limited = (m for m in plan.models if m.latency_limit_ms is not None and not m.suspended)
+        limited = (m for m in plan.models if m.latency_limit_ms is not None)
         excesses = {m.name: excess for m in limited if (excess := self._tails.excess(m)) is not None}
         ratios = self._slowdowns.ratios(self.policy.observations)
         situation = Situation(readings, plan.memory_bytes, ratios, excesses, frozenset(plan.suspended))

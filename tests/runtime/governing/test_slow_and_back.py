@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -138,3 +139,14 @@ def test_the_first_inference_of_a_model_that_was_suspended_does_not_count() -> N
     assert observed.ratios(1) == {}
     assert observed.add(plan, 80.0) is None
     assert observed.add(plan, 8.0) == 1.0
+
+
+def test_of_a_model_without_a_limit_the_slowest_inferences_decide_nothing() -> None:
+    rows = replace(table("m"), latency_ms=None)
+    runtime = Planned([rows])
+    governor = Governor(runtime, monitor=Scripted())
+    for i in range(200):
+        plan = runtime.plan["m"]
+        governor.observe(plan, profiled_ms(rows, plan) * (9 if i % 5 == 0 else 1))
+    decision = governor.step()
+    assert (decision.tail, decision.changes) == ({}, ())

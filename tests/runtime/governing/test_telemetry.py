@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import urllib.request
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -54,6 +55,10 @@ def test_prometheus_scrapes_what_happened(runtime: Runtime, device: Scripted) ->
     governor.step()
     assert value("memory_planned_bytes") == runtime.plan.memory_bytes, "though nothing was decided"
     assert (value("memory_limit_bytes"), value("slowdown_ratio", model="tiny")) == (float("inf"), 1.0)
+    alone, governor.demand = governor.demand, replace(governor.demand, expected={"tiny": 1.4})
+    governor.step()
+    assert value("slowdown_ratio", model="tiny") == 1.4, "as is expected beside others"
+    governor.demand = alone
     leave(device, runtime, least_memory(runtime) + 1)
     governor.step()
     governor.observe(runtime.plan["tiny"], 3.0)

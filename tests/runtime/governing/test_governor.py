@@ -380,6 +380,9 @@ def test_what_an_application_watches_inferences_with_goes_on(
     runtime.infer("tiny", x)
     assert len(told) == 4
     assert runtime.on_inference is tell
+    with Governor(runtime, monitor=device):
+        runtime.on_inference = None  # which the application sets meanwhile
+    assert runtime.on_inference is None
 
 
 def test_a_runtime_has_one_governor_at_a_time(runtime: Runtime, device: Scripted) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -18,10 +19,17 @@ from legodnn.workload import Budget
 MB = 1_000_000
 
 
-@pytest.mark.parametrize("bad", [{"reserve": 1.0}, {"relief": 0.0}, {"pressure": 0.0}, {"observations": 0}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *[{"reserve": 1.0}, {"reserve": -0.1}, {"relief": 0.0}, {"relief": 1.1}, {"pressure": 0.0}],
+        *[{"observations": 0}, {"reserve": math.nan}, {"relief": math.nan}, {"pressure": math.nan}],
+    ],
+)
 def test_nonsense_policies_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="policy"):
         Policy(**bad)
+    assert Policy(reserve=0.0, relief=1.0, observations=1)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +197,25 @@ def test_what_was_seen_of_the_slowest_inferences_counts_instead_of_the_slow_down
     assert not any(d.changes for d in rest)
     back = run(demand, seen + [Situation(device(s), 0, {"a": 1.2}, {"a": 1.0}) for s in range(3, 30)])
     assert back[-1].tail == pytest.approx({"a": 1.0})
+
+
+def test_a_model_that_was_suspended_for_being_slow_is_tried_again_after_a_while() -> None:
+    slow = Situation(device(0), 0, {"a": 3.0}, {"a": 2.0})
+    suspended = [Situation(device(s), 0, suspended=frozenset("a")) for s in range(1, 15)]
+    first, *waiting, _, last = run(DEMAND, [slow, *suspended])
+    assert (first.slowdown, first.tail["a"]) == (pytest.approx({"a": 3.0}), pytest.approx(2 / 3))
+    tried = next(d for d in waiting if d.changes)
+    assert [(c.what, c.after) for c in tried.changes] == [("speed of a", 1.0), ("tail of a", 1.0)]
+    assert {c.why for c in tried.changes} == {"it has been suspended for a while: perhaps it is slow no longer"}
+    assert waiting.index(tried) == 10, "after a hold"
+    assert (last.slowdown, last.tail, last.changes) == ({}, {"a": 1.0}, ())
+
+
+@pytest.mark.parametrize(("seen", "planned"), [(1e9, 100.0), (1e-9, 0.01)])
+def test_what_cannot_be_is_not_planned_for(seen: float, planned: float) -> None:
+    decision = run(DEMAND, [Situation(device(s), 0, {"a": seen}, {"a": seen}) for s in range(12)])[-1]
+    assert decision.slowdown == pytest.approx({"a": planned})
+    assert decision.tail == pytest.approx({"a": 1.0})
 
 
 def test_of_models_of_which_too_little_was_seen_nothing_is_said() -> None:

@@ -116,6 +116,7 @@ def test_it_keeps_what_does_not_clash_and_is_the_nearest_of_those_that_do(
     assert report.excess is not None
     every, near = compositions(tables), figures_of(report.nearest)
     others = [limit for limit in report.limits if not limit.clashes]
+    assert all(limit.needed is None for limit in others)
     holding = [figures for figures in every if all(excess(figures, limit) <= least for limit in others)]
     if not holding:  # others clash without these: each of them is broken in every composition that holds the rest
         assert any(excess(near, limit) > 0 for limit in others)

@@ -51,12 +51,13 @@ def test_where_one_model_is_too_slow_the_limits_of_another_are_kept() -> None:
 
 def test_limits_that_clash_apart_are_relaxed_apart() -> None:
     """A limit that is hopeless makes no other one void."""
-    table = model("m", [option("great", 900, 8.0), option("small", 800, 4.0, 1.0)], latency_ms=3.9)
-    report = refused([table], Budget(memory_bytes=1))
-    assert report is not None
-    assert report.nearest is not None
-    assert report.nearest["m"].options == {"b0": "small"}
-    assert report.excess == pytest.approx(799.0, rel=1e-3)
+    for latency_ms, memory, greatest in ((3.9, 1, 799.0), (0.1, 790, 39.0)):
+        table = model("m", [option("great", 900, 8.0), option("small", 800, 4.0, 1.0)], latency_ms=latency_ms)
+        report = refused([table], Budget(memory_bytes=memory))
+        assert report is not None
+        assert report.nearest is not None
+        assert report.nearest["m"].options == {"b0": "small"}
+        assert report.excess == pytest.approx(greatest, rel=1e-3)
 
 
 @st.composite

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
+from legodnn.errors import InfeasibleError
+from legodnn.manifest import Link
 from legodnn.plan import Limit
+from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.units import parse_size
+from legodnn.workload import Budget
+from tests.runtime.planning.hand_made import model, option
 from tests.runtime.planning.test_scheduler_oracle import infeasible_cases, relaxed_case, scheduled
 
 
@@ -40,3 +47,18 @@ def test_remedies_are_short_and_on_the_safe_side() -> None:
     assert remedy("cores", 0.1234560001) == "0.123457 cores"
     assert remedy("accuracy", 0.9199999999) == "0.919999"
     assert remedy("accuracy", -0.25) == "-0.25"
+
+
+def test_the_limit_of_latency_that_would_do_is_that_of_the_fastest_number_of_threads() -> None:
+    with pytest.raises(InfeasibleError) as refused:
+        Scheduler([model("m", [option("o", 10, {1: 9.0, 2: 5.0, 4: 7.0})])]).plan(Budget(latency_ms=1.0))
+    (limit,) = refused.value.report.limits
+    assert (limit.clashes, limit.needed) == (True, 5.0)
+
+
+def test_a_least_accuracy_of_nothing_is_a_limit_too() -> None:
+    table = model("m", [option("o", 10, 1.0, 0.75)], link=Link(x=(0.0, 1.0), y=(1.0, -1.0)), min_accuracy=0.0)
+    with pytest.raises(InfeasibleError) as refused:
+        Scheduler([table]).plan(Budget())
+    (limit,) = refused.value.report.limits
+    assert (limit.kind, limit.limit, limit.needed) == ("accuracy", 0.0, -0.5)

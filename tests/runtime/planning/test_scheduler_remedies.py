@@ -56,9 +56,14 @@ def test_the_limit_of_latency_that_would_do_is_that_of_the_fastest_number_of_thr
     assert (limit.clashes, limit.needed) == (True, 5.0)
 
 
-def test_a_least_accuracy_of_nothing_is_a_limit_too() -> None:
-    table = model("m", [option("o", 10, 1.0, 0.75)], link=Link(x=(0.0, 1.0), y=(1.0, -1.0)), min_accuracy=0.0)
+@pytest.mark.parametrize(("least", "excess"), [(0.0, 5e8), (-0.25, 1.0), (0.5, 2.0)])
+def test_a_least_accuracy_of_nothing_or_less_is_a_limit_too(least: float, excess: float) -> None:
+    table = model("m", [option("o", 10, 1.0, 0.75)], link=Link(x=(0.0, 1.0), y=(1.0, -1.0)), min_accuracy=least)
     with pytest.raises(InfeasibleError) as refused:
         Scheduler([table]).plan(Budget())
-    (limit,) = refused.value.report.limits
-    assert (limit.kind, limit.limit, limit.needed) == ("accuracy", 0.0, -0.5)
+    report = refused.value.report
+    (limit,) = report.limits
+    assert (limit.kind, limit.limit, limit.needed) == ("accuracy", least, -0.5)
+    assert report.nearest is not None
+    assert report.nearest["m"].accuracy == -0.5
+    assert report.excess == pytest.approx(excess, rel=1e-4)  # of nothing, parts are of a billionth

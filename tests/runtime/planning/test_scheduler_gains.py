@@ -22,6 +22,28 @@ def test_gains_tell_what_a_little_more_buys() -> None:
     assert gains.latency["m"].objective == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize(("more", "gained"), [(0.0, 1.0), (1e-4, 0.0)])
+def test_gains_are_of_one_megabyte_a_tenth_of_a_core_and_a_millisecond_and_no_more(more: float, gained: float) -> None:
+    great = option("great", 1_000_010 + round(1e6 * more), 2.0 + more)
+    scheduler = Scheduler([model("m", [great, option("small", 10, 1.0, 1.0)], rate_hz=100.0)])
+    for budget in (Budget(memory_bytes=10), Budget(cores=0.1), Budget(latency_ms=1.0)):
+        gains = scheduler.gains(scheduler.plan(budget))
+        (gain,) = [gain for gain in (gains.memory, gains.cores, *gains.latency.values()) if gain]
+        assert gain.objective == pytest.approx(gained)
+        assert gain.resumes == ()
+
+
+def test_gains_name_the_models_that_would_no_longer_be_suspended() -> None:
+    tables = [model(name, [option("o", 800_000, 1.0)], critical=False) for name in ("first", "second", "third")]
+    scheduler = Scheduler([model("always", [option("o", 10, 1.0)]), *tables])
+    plan = scheduler.plan(Budget(memory_bytes=800_010))
+    gain = scheduler.gains(plan).memory
+    assert gain is not None
+    assert len(plan.suspended) == 2
+    assert len(gain.resumes) == 1
+    assert set(gain.resumes) < set(plan.suspended)
+
+
 def test_gains_of_a_plan_that_does_not_hold_its_budget_are_refused() -> None:
     scheduler = Scheduler([model("m", [option("great", 1_000_000, 2.0, 0.0)])])
     plan = scheduler.plan(Budget(latency_ms=5.0))

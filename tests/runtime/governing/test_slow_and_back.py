@@ -150,3 +150,15 @@ def test_of_a_model_without_a_limit_the_slowest_inferences_decide_nothing() -> N
         governor.observe(plan, profiled_ms(rows, plan) * (9 if i % 5 == 0 else 1))
     decision = governor.step()
     assert (decision.tail, decision.changes) == ({}, ())
+
+
+def test_what_was_seen_of_a_model_before_it_was_suspended_is_forgotten() -> None:
+    runtime = Planned([table("m", critical=False)])
+    governor = Governor(runtime, monitor=Scripted())
+    for _ in range(20):
+        governor.observe(runtime.plan["m"], 99.0)
+    governor.step()
+    assert list(runtime.plan.suspended) == ["m"]
+    assert governor._slowdowns.ratios(1) != {}
+    governor.step()
+    assert governor._slowdowns.ratios(1) == {}

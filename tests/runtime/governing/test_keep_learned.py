@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from legodnn.runtime.governing.keep_learned import _merged
+from pathlib import Path
+from typing import Any
+
+from legodnn.learned import Learned
+from legodnn.profile import Profile
+from legodnn.runtime.governing.keep_learned import _merged, save_learned
+from legodnn.store import Store
 from legodnn.tail import Tail
+from legodnn.workload import Workload, WorkloadModel
 
 LONG = (0.5, 0.95, 0.99)
 
@@ -27,3 +34,21 @@ def test_models_of_one_profile_are_promised_what_the_slowest_takes() -> None:
     busy, idle = used(4.9, 5.1, 5.2), used(0.99, inferences=2)
     assert _merged([], [busy, idle]) == _merged([], [idle, busy]) == (used(4.9, 5.1, 5.2, inferences=202),)
     assert _merged([], [used(1.0, 2.0, 3.0), used(2.5)])[0].stretch == (2.5, 2.5, 3.0)
+
+
+def test_one_file_is_written_of_models_with_one_profile_and_none_of_those_that_ran_too_seldom(
+    tiny_store: Store, profile: Profile, tmp_path: Path
+) -> None:
+    class Taught:
+        def learned(self, name: str) -> tuple[Tail, ...]:
+            return {"a": (used(0.5, 0.6, 0.9),), "b": (used(0.4, 0.7),)}.get(name, ())
+
+    models = []
+    for name, file in (("a", "one.json"), ("b", "one.json"), ("idle", "other.json")):
+        profile.save(tmp_path / file)
+        models.append(WorkloadModel(name=name, store=str(tiny_store.path), profile=str(tmp_path / file)))
+    taught: Any = Taught()
+    written = save_learned(taught, Workload(models=tuple(models)), dict.fromkeys(("a", "b", "idle"), tiny_store))
+    assert written == [tmp_path / "one.learned.json"]
+    assert Learned.load(written[0]).tail == (used(0.5, 0.7, 0.9, inferences=400),)
+    assert not (tmp_path / "other.learned.json").exists()

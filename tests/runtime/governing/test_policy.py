@@ -110,6 +110,8 @@ def test_compute_is_what_others_leave_and_less_under_heat() -> None:
     assert decision.slowdown == {"m": pytest.approx(3.0, rel=0.2)}
     assert decision.budget.cores is not None  # which models that run three times as long can exceed
     assert run(modest, [replace(slow, ratios={})])[0].budget.cores is None
+    for unread in run(modest, [Situation(busy, 0), Situation(device(1), 0)]):
+        assert unread.budget.cores == pytest.approx(4 * 1.2 / 4.2 * 0.95)  # also while that cannot be read
     without_rates = replace(DEMAND, most_cores=None)
     assert run(without_rates, [Situation(busy, 0)])[0].budget.cores is None
 
@@ -166,6 +168,7 @@ def test_a_model_that_runs_slower_than_profiled_is_planned_as_such() -> None:
     first, *rest = run(DEMAND, slow)
     assert first.slowdown == pytest.approx({"a": 1.5})
     assert "1.50 times as long as profiled" in first.changes[0].why
+    assert (first.changes[0].before, first.changes[0].after) == pytest.approx((1.0, 1.5))
     assert not any(d.changes for d in rest)
     back = run(DEMAND, slow + [Situation(device(s), 0, {"a": 1.0}) for s in range(3, 30)])
     assert back[-1].slowdown == {}

@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,7 @@ from legodnn.plan import ModelPlan
 from legodnn.profile import ChainOverhead, Contention, Profile, default_path
 from legodnn.runtime.planning.as_profiled import profiled_ms
 from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow, Streaming
+from legodnn.runtime.planning.option_rows import measured_segments, streaming_levels
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.workload_tables import larger, workload_tables
 from legodnn.store import Store
@@ -201,3 +204,23 @@ def test_a_model_is_streamed_with_no_thread_count_that_was_not_measured_so() -> 
     assert Scheduler([table]).plan(Budget(latency_ms=2.0))["m"].threads == 2
     with pytest.raises(WorkloadError, match="m/b/o has no streamed latency"):
         replace(table, threads=2)
+
+
+def test_interactions_are_those_of_the_options_that_were_measured(tiny_store: Store, profile: Profile) -> None:
+    first, second, *rest = tiny_store.manifest.segments
+    values = tuple(tuple(10.0 * j + i for i in range(len(second.options))) for j in range(len(first.options)))
+    segments = (first, second.model_copy(update={"interaction": values}), *rest)
+    store: Any = SimpleNamespace(manifest=tiny_store.manifest.model_copy(update={"segments": segments}))
+    skipped = {(first.name, first.options[1].name), (second.name, second.options[2].name)}
+    kept = tuple(o for o in profile.options if (o.segment, o.option) not in skipped)
+    blocks, _ = measured_segments(store, profile.model_copy(update={"options": kept}), streaming=False)
+    assert [len(b.options) for b in blocks] == [2, 2]
+    assert blocks[1].interaction == ((0.0, 1.0), (20.0, 21.0))
+
+
+def test_no_level_of_streaming_is_less_than_every_composition_needs() -> None:
+    def rows(name: str, *sizes: int) -> BlockRows:
+        return BlockRows(name, tuple(OptionRow(f"o{size}", size, {1: 1.0}, streamed_bytes=size) for size in sizes))
+
+    profile: Any = SimpleNamespace(streamed=SimpleNamespace(floor_bytes=7))
+    assert streaming_levels(profile, [rows("a", 100, 10), rows("b", 50)]) == Streaming(7, (50, 100))

@@ -12,6 +12,7 @@ from legodnn.profile import Profile
 from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow, Streaming
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.tails import Companion, stretch, tails_of
+from legodnn.store import Store
 from legodnn.tail import Condition, Tail
 from legodnn.workload import Budget
 from tests.runtime.planning.hand_made import small_or_great
@@ -56,6 +57,14 @@ def test_one_of_several_has_that_of_inferences_after_another_models(profile: Pro
     found = tails_of(measured, companions=[Companion("x")])
     assert found is not None
     assert (found[1][0.95], found[1][0.99]) == (1.3, 1.5)  # but never less than alone
+
+
+def test_a_table_of_a_store_by_itself_has_the_tail_of_a_model_that_runs_after_others(
+    tiny_store: Store, profile: Profile
+) -> None:
+    tails = ModelTable.from_store(tiny_store, known(profile, ALONE, AFTER)).tails
+    assert tails is not None
+    assert tails[1][0.95] == 1.4
 
 
 def test_one_that_runs_at_a_rate_has_the_tail_after_pauses(profile: Profile) -> None:

@@ -224,3 +224,9 @@ def test_no_level_of_streaming_is_less_than_every_composition_needs() -> None:
 
     profile: Any = SimpleNamespace(streamed=SimpleNamespace(floor_bytes=7))
     assert streaming_levels(profile, [rows("a", 100, 10), rows("b", 50)]) == Streaming(7, (50, 100))
+
+
+def test_a_thread_count_is_planned_if_all_options_were_measured_with_it() -> None:
+    both, one = OptionRow("o", 1, {1: 1.0, 2: 1.0}), OptionRow("o", 1, {1: 1.0})
+    assert ModelTable("m", (BlockRows("a", (both,)), BlockRows("b", (one,)))).thread_counts == (1,)
+    assert ModelTable("m", (BlockRows("a", (both,)),), threads=2).thread_counts == (2,)

@@ -110,8 +110,8 @@ def _train_jointly(
     if min(keeps) < 1:
         shares = ", ".join(f"{share:g}" for share in keeps)
         log.info(
-            f"of the training in compositions descendants keep {shares}, from the least pruned on: on validation "
-            "images that is better than all of it"
+            f"descendants keep {shares} of what training in compositions changed (the least pruned first): on "
+            "validation images that is better than all of it"
         )
     write_joint(work, descendants)
     checkpoint.discard()

@@ -56,7 +56,8 @@ def is_function(spec: str) -> bool:
 
 def unknown_model(spec: str) -> ModelError:
     """Return the error for a name that no model has."""
+    unknown = "there is no file or folder" if "/" in spec and not Path(spec).exists() else "unknown model"
     return ModelError(
-        f"unknown model {spec!r:.200}; use a .keras, .h5, .tflite or .onnx file, the folder of a SavedModel, "
+        f"{unknown} {spec!r:.200}; use a .keras, .h5, .tflite or .onnx file, the folder of a SavedModel, "
         f"module:function, one of {', '.join(OURS)}, or a name in keras.applications"
     )

@@ -83,8 +83,8 @@ def small_model(params: int, name: str) -> str | None:
     if params >= FEW_PARAMETERS:
         return None
     return (
-        f"{name} is small: of what its {params:,} parameters take on a device, {size(4 * params)} as float32 are its "
-        "weights, and the rest (activations, the runtime) is the same for every option"
+        f"{name} is small: its {params:,} parameters take {size(4 * params)} in float32, and no option takes less of "
+        "what else it needs on a device (activations, the runtime)"
     )
 
 

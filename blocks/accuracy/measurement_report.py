@@ -34,6 +34,7 @@ def measurement_report(
         ("random: 5th percentile", f"{np.percentile(values, 5):.3f}"),
         ("random: 95th percentile", f"{np.percentile(values, 95):.3f}"),
         (f"prediction error, {model.samples} held out", f"{model.error:.3f}"),
-        (f"of likely plans, 9 in 10 of {model.plan_samples}", f"{model.plan_error:.3f}"),
     ]
+    if model.plan_samples:  # of models with few compositions all were measured before
+        rows.append((f"of likely plans, 9 in 10 of {model.plan_samples}", f"{model.plan_error:.3f}"))
     return text_table(rows, ("composition", model.metric))

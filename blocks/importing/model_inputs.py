@@ -89,7 +89,8 @@ def fitting(recipe: Recipe, data: Dataset, own: keras.Model, model: keras.Model)
     takes = shapes_of(model)
     has = {name: tuple(x.shape[1:]) for name, x in by_name(data.train.x, model.inputs[0].name).items()}
     if has != takes:
-        raise DataError(f"{recipe.model} takes {_told(takes)}, {data.name} has {listed_inputs(has)}")
+        fits = "; leave out image_size (--image-size): images then get the model's size" if recipe.image_size else ""
+        raise DataError(f"{recipe.model} takes {_told(takes)}, {data.name} has {listed_inputs(has)}{fits}")
     if takes_pixels(own):
         _check_pixels(f"{recipe.model} takes {own.inputs[0].dtype} images", data)
     if isinstance(data.train.x, SeveralInputs) and list(has) != list(takes):

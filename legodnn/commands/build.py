@@ -56,7 +56,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
         epilog="examples:\n"
         "  legodnn build vgg16 --width 0.25 --train-epochs 20 --out stores/vgg16\n"
         "  legodnn build resnet20 --weights resnet20.npz --data cifar10:cifar-10-batches-py --out stores/resnet20\n"
-        "  legodnn build mymodel.keras --data images:photos --image-size 96 --out stores/mymodel\n"
+        "  legodnn build mymodel.keras --data images:photos --out stores/mymodel\n"
         "  legodnn build detector.tflite --cut-at raw_boxes,raw_scores --data npz:faces.npz --out stores/detector\n"
         "  legodnn build MobileNetV2 --recipe recipe.toml --jobs 2 --out stores/mobilenet\n"
         "  legodnn build mymodel.keras --widths-table board.widths.json --out stores/mymodel\n"

@@ -210,7 +210,15 @@ def _open_inputs(
             return inputs_of_arrays(own[source], source, manifest.inputs)
         return read_inputs(source, manifest.inputs, manifest.model.labels, progress())
 
-    return {name: opened_inputs(sources[name], store.manifest) for name, store in stores.items()}
+    def inputs_of(name: str, store: Store) -> Inputs:
+        try:
+            return opened_inputs(sources[name], store.manifest)
+        except InputError as e:
+            if len(stores) == 1:
+                raise
+            raise InputError(f"{name}: {e}; --input {name}=FILE gives this model inputs of its own") from None
+
+    return {name: inputs_of(name, store) for name, store in stores.items()}
 
 
 def _sources(arguments: list[str], workload: Workload) -> dict[str, str]:

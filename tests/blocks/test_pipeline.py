@@ -265,7 +265,9 @@ def test_a_model_that_is_not_there_is_refused(
 
 
 def test_images_of_another_shape_than_the_model_takes_are_refused(tiny_keras_file: Path) -> None:
-    with pytest.raises(DataError, match=r"takes images of shape \(12, 12, 1\), digits has \(16, 16, 1\)"):
+    with pytest.raises(
+        DataError, match=r"takes images of shape \(12, 12, 1\), digits has \(16, 16, 1\); leave out image_size"
+    ):
         model_of(quick(tiny_keras_file), load_data("digits", image_size=16))
 
 

@@ -24,3 +24,4 @@ def test_the_report_names_every_level_and_the_held_out_error(validation: Split) 
         f"prediction error, {model.samples} held out {model.error:.3f}",
     ):
         assert expected in " ".join(text.split())
+    assert "likely plans" not in text, "none were measured"

@@ -254,6 +254,7 @@ def test_a_file_with_a_lambda_is_refused_with_a_way_that_works(tmp_path: Path) -
             "unknown model 'vgg17'; use a .keras, .h5, .tflite or .onnx file, the folder of a SavedModel, module:",
         ),
         ("", "unknown model ''"),
+        ("stores/nowhere", "there is no file or folder 'stores/nowhere'; use a .keras"),
         ("nowhere:model", "cannot find 'nowhere:model' .No module named 'nowhere'.; write module:function"),
         (":model", "cannot find ':model'; write module:function"),
         (".mine:model", "cannot find '.mine:model'; write module:function"),

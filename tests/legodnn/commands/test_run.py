@@ -45,6 +45,15 @@ def test_run_replays_a_trace_and_measures(
     assert "<svg" in (tmp_path / "report" / "report.html").read_text()
 
 
+def test_inputs_that_one_of_several_models_cannot_take_are_told_with_its_name_and_how_it_gets_others(
+    tiny_store: Store, tiny_store2: Store, digits: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", str(tiny_store.path), str(tiny_store2.path), "--input", str(digits)]) == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"legodnn: tiny2: {digits}")
+    assert printed.endswith("; --input tiny2=FILE gives this model inputs of its own\n")
+
+
 def test_a_trace_that_names_another_model_is_refused_before_anything_runs(
     tiny_store: Store, tmp_path: Path, digits: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 from typing_extensions import Self
 
 from legodnn.errors import ProfileError
-from legodnn.files import write_atomic
+from legodnn.files import is_file, write_atomic
 from legodnn.schema import (
     MOST_CONTAINERS,
     MOST_INT,
@@ -246,7 +246,9 @@ class Profile(Schema):
     @classmethod
     def load(cls, path: str | Path) -> Profile:
         """Read a profile. ProfileError if it is damaged or has another version."""
-        return read_document(Path(path), cls, PROFILE_VERSION, ProfileError, _REMEDY)
+        store = str(path).removesuffix(".profile.json") if str(path).endswith(".profile.json") else "STORE"
+        remedy = _REMEDY if is_file(Path(path)) else f"measure the store on this device: `legodnn profile {store}`"
+        return read_document(Path(path), cls, PROFILE_VERSION, ProfileError, remedy)
 
     def save(self, path: str | Path) -> None:
         """Write the profile atomically."""

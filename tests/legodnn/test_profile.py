@@ -136,6 +136,12 @@ def test_a_missing_profile_is_refused_with_its_path(tmp_path: Path) -> None:
     assert f"cannot read {tmp_path / 'p.json'}" in refusal(lambda: Profile.load(tmp_path / "p.json"))
 
 
+def test_a_store_that_was_never_profiled_is_refused_with_the_command_that_does_it(tiny_store: Store) -> None:
+    moved = tiny_store.path.with_name("moved")
+    told = refusal(lambda: Profile.load(default_path(moved)))
+    assert told.endswith(f"; measure the store on this device: `legodnn profile {moved}`")
+
+
 @given(data=st.data())
 def test_a_profile_with_flipped_or_lost_bytes_loads_or_is_refused(
     data: st.DataObject, tiny_store: Store, tmp_path_factory: pytest.TempPathFactory

@@ -11,6 +11,7 @@ from legodnn.arrays import AnyArray, is_masked
 from legodnn.errors import InputError
 from legodnn.printable import shown
 from legodnn.store import Store
+from legodnn.tensor_spec import InputSpec
 
 
 def check_inputs(store: Store, model: str, x: AnyArray | Mapping[str, AnyArray]) -> dict[str, AnyArray]:
@@ -41,7 +42,7 @@ def check_inputs(store: Store, model: str, x: AnyArray | Mapping[str, AnyArray])
             found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
             raise InputError(
                 f"{model!r} takes a {spec.dtype} array of shape {spec.shape} as {spec.name!r}, got {found}; "
-                "scale pixels as the store's manifest says (legodnn inspect STORE)"
+                f"{_remedy(spec, array)}"
             )
         if spec.dtype != "float32":
             continue
@@ -51,3 +52,13 @@ def check_inputs(store: Store, model: str, x: AnyArray | Mapping[str, AnyArray])
         if not (math.isfinite(np.vdot(array, array)) or np.isfinite(array).all()):
             raise InputError(f"{model!r} got NaN or infinity in {spec.name!r}; check what the picture was made from")
     return given
+
+
+def _remedy(spec: InputSpec, array: AnyArray) -> str:
+    if isinstance(array, np.ndarray) and array.ndim > len(spec.shape) and array.shape[1:] == spec.shape:
+        return "give one input, without the batch dimension"
+    if isinstance(array, np.ndarray) and array.shape == spec.shape and array.dtype.kind == np.dtype(spec.dtype).kind:
+        return f"convert it: x.astype({spec.dtype!r})"
+    if spec.layout == "plain":
+        return "`legodnn inspect STORE` shows what a model takes"
+    return "scale pixels as the store's manifest says (`legodnn inspect STORE`); legodnn.images.load does it"

@@ -219,8 +219,8 @@ def _read(picture: Any, frame: Frame, error: type[LegoError]) -> NDArray[np.uint
     try:
         if not isinstance(picture, str | Path | bytes):
             return _fit(_upright(_decoded(picture)), frame)
-        if not isinstance(picture, bytes) and not Path(picture).is_file():
-            raise ValueError("it is no regular file")  # Opening a pipe would wait until somebody writes to it.
+        if not isinstance(picture, bytes) and not Path(picture).is_file():  # opening a pipe would wait for a writer
+            raise ValueError("it is no regular file" if os.path.lexists(picture) else "there is no such file")
         size = len(picture) if isinstance(picture, bytes) else Path(picture).stat().st_size
         with Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture, formats=FORMATS) as image:
             if problem := pixels_problem(image, size):

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from legodnn.errors import ConfigError
 from legodnn.manifest import Option
 from legodnn.profile import CompactModel, Fingerprint, Latency, OptionKey, OptionProfile, Profile, Skipped
 from legodnn.profiler.bench import Bench
@@ -58,11 +59,13 @@ def profile_store(
         progress: shows how far each stage is.
 
     Raises:
-        ConfigError: the executor cannot do what `effort` asks of it.
+        ConfigError: the executor cannot do what `effort` asks of it, or a path is given in place of the store.
         ProfileError: a measuring process or the meter failed.
         StoreError: the store is damaged.
         PackingError: the C API is to run the store, and its weights cannot be packed.
     """
+    if not isinstance(store, Store):
+        raise ConfigError(f"what is profiled is a legodnn.Store, not {type(store).__name__}; Store(path) opens one")
     effort = effort or Effort()
     device, busy = fingerprint(executor_name()), busy_elsewhere()
     skipped = skipped_options(store, effort)

@@ -120,7 +120,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "a masked array": (lambda: np.ma.masked_array(PICTURE), "cannot read this MaskedArray .*that is not masked"),
     "a picture of no pixels": (lambda: Image.new("L", (0, 5)), "cannot read this Image .*it has 0 x 5 pixels"),
     "a list": (lambda: PICTURE.tolist(), "cannot read this list .*give a path, bytes, an array"),
-    "a missing file": (lambda: "missing.png", "cannot read missing.png as an image .it is no regular file"),
+    "a missing file": (lambda: "missing.png", "cannot read missing.png as an image .there is no such file"),
     "a folder": (lambda: Path(), "it is no regular file"),
     "100,000 x 100,000 pixels in few bytes": (
         lambda: b"P6 100000 100000 255\n" + b"\0" * 100,

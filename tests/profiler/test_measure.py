@@ -33,6 +33,11 @@ from tests.profiler.recorded_progress import RecordedProgress
 SHORT = Effort(seconds=0.3, processes=1, plans=0)
 
 
+def test_a_path_in_place_of_a_store_is_refused_with_what_opens_one(tiny_store2: Store) -> None:
+    with pytest.raises(ConfigError, match=r"is a legodnn\.Store, not PosixPath; Store\(path\) opens one"):
+        profile_store(tiny_store2.path)  # type: ignore[arg-type]
+
+
 @pytest.fixture(scope="module")
 def profile(tiny_store2: Store) -> Profile:
     meter = CpuSeconds(3.0)

@@ -226,7 +226,7 @@ def resolve(file: str | Path | None, default_name: str, **given: Any) -> Recipe:
     try:
         return Recipe.model_validate(with_tuples(document))
     except (ValidationError, TypeError) as e:
-        reason = explain(e) if isinstance(e, ValidationError) else str(e)
+        reason = explain(e, Recipe.model_fields) if isinstance(e, ValidationError) else str(e)
         raise ModelError(f"{where}the recipe makes no sense: {reason}") from None
 
 

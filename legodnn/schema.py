@@ -9,7 +9,9 @@ This module knows nothing of stores, profiles or plans: those are in the modules
 
 from __future__ import annotations
 
+import difflib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -94,13 +96,15 @@ def without_defaults(document: dict[str, Any], **defaults: Any) -> dict[str, Any
 SchemaT = TypeVar("SchemaT", bound=Schema)
 
 _SHOWN = 3  # problems that a message names; the others are counted
+_LONG = 50  # characters of a name that is no slip
 _TOO_MANY = 1000  # problems from which on a message only counts them
 
 
-def explain(error: ValidationError) -> str:
+def explain(error: ValidationError, fields: Iterable[str] = ()) -> str:
     """Return the first problems of a validation error in one line: where, what, and what was there instead.
 
-    Unknown fields come first, since a misspelt name is why another field is missing.
+    Unknown fields come first, since a misspelt name is why another field is missing; those of `fields` that are near
+    to one are named.
     """
     count = error.error_count()
     if count > _TOO_MANY:
@@ -108,7 +112,7 @@ def explain(error: ValidationError) -> str:
     problems = error.errors(include_url=False, include_context=False)
     problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
     more = f" (and {count - _SHOWN} more)" if count > _SHOWN else ""
-    return ", and ".join(_problem(problem) for problem in problems[:_SHOWN]) + more
+    return ", and ".join(_problem(problem, fields) for problem in problems[:_SHOWN]) + more
 
 
 # What is said of some types of problems, in place of pydantic's words.
@@ -119,12 +123,15 @@ _SAID = {
 _PYDANTICS = "Input should be ", "must be "  # nobody who gives a flag or writes a file knows of an input
 
 
-def _problem(problem: Any) -> str:
+def _problem(problem: Any, fields: Iterable[str]) -> str:
     where = ".".join(str(part) for part in problem["loc"]) or "document"
     if not problem["loc"] and problem["type"] == "value_error":  # of fields that do not go together: it names them
         return f"{problem['msg'].removeprefix('Value error, '):.600}"
     what = _SAID.get(problem["type"]) or problem["msg"].removeprefix("Value error, ").replace(*_PYDANTICS, 1)
-    return f"{where:.200}: {what:.400}{_got(problem['input'])}"
+    unknown = problem["type"] == "extra_forbidden" and len(where) < _LONG
+    near = difflib.get_close_matches(where, list(fields)) if unknown else []
+    hint = f" (near to it: {', '.join(near)})" if near else ""
+    return f"{where:.200}: {what:.400}{_got(problem['input'])}{hint}"
 
 
 def _got(value: object) -> str:

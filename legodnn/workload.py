@@ -94,7 +94,7 @@ class _Request(Schema):
             try:  # JSON has lists where there are tuples
                 super().__init__(**listed)
             except ValidationError as e:
-                raise WorkloadError(f"{type(self).__name__}: {explain(e)}") from None
+                raise WorkloadError(f"{type(self).__name__}: {explain(e, type(self).model_fields)}") from None
 
 
 class Budget(_Request):

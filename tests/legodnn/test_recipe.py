@@ -101,6 +101,10 @@ def test_without_a_file_the_flags_and_defaults_make_the_recipe() -> None:
             "{file}: the recipe makes no sense: augment: augment must name each variation once",
         ),
         (b"model = 'vgg16'\nepochs = 3", "{file}: the recipe makes no sense: epochs: unknown field, got 3"),
+        (
+            b"model = 'vgg16'\nsparsity = 3",
+            "{file}: the recipe makes no sense: sparsity: unknown field, got 3 (near to it: sp",
+        ),
         (b"model = 3", "{file}: the recipe makes no sense: model: must be a valid string, got 3"),
         (b"model = 'vgg16'\nseed = '3'", "{file}: the recipe makes no sense: seed: must be a valid integer"),
         (b"model = 'vgg16'\nseed = 2020-01-01", "{file}: the recipe makes no sense: seed: "),

@@ -87,7 +87,8 @@ def test_a_path_that_leads_nowhere_makes_a_model_that_is_told_when_its_store_is_
         ("[[models]", "not TOML"),
         ('[[models]]\nname = "a"', "store: Field required"),
         ('[[models]]\nname = "a"\nstore = ""', "store"),
-        ('[[models]]\nname = "a"\nstore = "s"\nwieght = 2', "wieght: unknown field"),
+        ('[[models]]\nname = "a"\nstore = "s"\nwieght = 2', r"wieght: unknown field, got 2 \(near to it: weight\)"),
+        ('[[models]]\nname = "a"\nstore = "s"\nlatency = 3', r"unknown field, got 3 \(near to it: latency_ms\)"),
         (
             '[[models]]\nname = "a"\nstore = "s"\nweight = 0',
             "weight: must be greater than or equal to 0.000001",

@@ -30,7 +30,8 @@ def test_messages_to_search_for_are_on_the_page_in_full() -> None:
     troubleshooting = (ROOT / "docs" / "troubleshooting.md").read_text()
     told = re.findall(r"`([^`]+)`", "\n".join(re.findall(r"^\| (`.+?) \|", troubleshooting, re.MULTILINE)))
     assert len(told) > 20
-    assert [words for words in told if words not in page()] == []
+    found = page()  # reads all of the code
+    assert [words for words in told if words not in found] == []
 
 
 def test_no_area_is_empty_and_none_is_missed() -> None:

@@ -6,6 +6,7 @@ import itertools
 import random
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -162,20 +163,37 @@ def rounds(timings: Timings) -> int:
     return len(timings.first[Choice("block1", "s0", 1)])
 
 
+@pytest.fixture
+def steady(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounds that take a quarter of a second each, and times that are spread alike on any machine."""
+    clock, rng = [100.0], np.random.default_rng(0)
+
+    def drawn_round(_: Bench, timings: Timings, __: random.Random) -> None:
+        clock[0] += 0.25
+        for key in choices(bench):
+            timings.first[key].append(2.0)
+            timings.warm[key] += rng.uniform(0.8, 1.2, WARM_RUNS).tolist()
+
+    monkeypatch.setattr(latency, "sample_round", drawn_round)
+    monkeypatch.setattr(latency, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+
+@pytest.mark.usefixtures("steady")
 def test_it_ends_when_medians_are_known_well_enough(bench: Bench) -> None:
-    start = time.monotonic()
-    timings = measure_latency(bench, seconds=300, precision=0.9)
-    assert time.monotonic() - start < 60
-    assert rounds(timings) >= LEAST_ROUNDS
-    assert max(half_width(values) for values in timings.warm.values()) <= 0.9
+    rough, fine = (measure_latency(bench, seconds=1e6, precision=precision) for precision in (0.1, 0.02))
+    for timings, precision in ((rough, 0.1), (fine, 0.02)):
+        assert 0.6 * precision < max(half_width(values) for values in timings.warm.values()) <= precision
+    assert LEAST_ROUNDS < rounds(rough) < rounds(fine) / 9, "a fifth of the width takes 25 times as many"
+    assert fine.seconds == 0.25 * (rounds(fine) + 1)
 
 
+@pytest.mark.usefixtures("steady")
 def test_it_ends_when_the_time_is_up_but_not_before_some_rounds(bench: Bench) -> None:
-    start = time.monotonic()
-    timings = measure_latency(bench, seconds=0.5, precision=1e-9)
-    assert 0.5 <= time.monotonic() - start < 20
-    assert 0.5 <= timings.seconds < 20
+    timings = measure_latency(bench, seconds=5.1, precision=1e-9)
+    assert (timings.seconds, rounds(timings)) == (5.25, 20)  # beside one that only warms up
     assert rounds(measure_latency(bench, seconds=1e-6, precision=1e-9)) == LEAST_ROUNDS
+    more = measure_latency(bench, timings.seconds + 1.1, 1e-9, StageState(timings.to_arrays()))
+    assert (more.seconds, rounds(more)) == (6.5, 24), "only what is left of the time is taken"
 
 
 def test_it_goes_on_with_what_it_had(bench: Bench) -> None:
@@ -190,10 +208,6 @@ def test_it_goes_on_with_what_it_had(bench: Bench) -> None:
     for key, values in before.warm.items():
         assert after.warm[key][: len(values)] == values
     assert after.compositions[1][: len(before.compositions[1])] == before.compositions[1]
-    # With more time it takes what is left of it.
-    start = time.monotonic()
-    measure_latency(bench, first.seconds + 0.5, 1e-9, kept)
-    assert 0.5 <= time.monotonic() - start < first.seconds + 5
 
 
 def test_progress_counts_seconds_and_nothing_is_printed(bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -225,9 +224,7 @@ def test_what_was_measured_before_an_error_is_gone_on_with(
         profile_store(tiny_store2, SHORT, Broken(1.0), work)
     caplog.set_level(logging.INFO, "legodnn.profiler")
     timings, rows, packing = kept(work, "latency"), kept(work, "memory"), kept(work, "packing")
-    start = time.monotonic()
     profile = profile_store(tiny_store2, SHORT, None, work)
-    assert time.monotonic() - start < 10
     assert f"going on with what {work} has" in caplog.messages
     found = measure_memory(tiny_store2, len(rows), stage=StageState(rows))
     assert found.options == {

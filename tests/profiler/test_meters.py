@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 
 from legodnn.errors import ConfigError, ProfileError
 from legodnn.profiler import meters
-from legodnn.profiler.meters import METERS, Battery, CpuSeconds, External, Meter, Pmic, Rapl, open_meter
+from legodnn.profiler.meters import METERS, Battery, CpuSeconds, External, Pmic, Rapl, open_meter
 from tests.runtime.device.boards import write
 
 
@@ -77,17 +76,50 @@ def test_counters_that_cannot_be_read_are_refused_with_the_command(tmp_path: Pat
 # --- meters that know watts ------------------------------------------------------------------------------------------
 
 
-def timed(meter: Meter, work: Callable[[], None]) -> tuple[float, float]:
-    """Joules, and seconds that the work took."""
-    took = 0.0
+class Clock:
+    """The time that meters see: it moves when something sleeps, and then what `waits` holds happens, one by one."""
 
-    def timing() -> None:
-        nonlocal took
-        start = time.monotonic()
-        work()
-        took = time.monotonic() - start
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.waits: list[Callable[[], object]] = []
 
-    return meter.joules(timing), took
+    def time(self) -> float:
+        return self.now
+
+    monotonic = time
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        if self.waits:
+            self.waits.pop(0)()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    shown = Clock()
+    monkeypatch.setattr(meters, "time", shown)
+    monkeypatch.setattr(meters, "_SAMPLE_S", 0.001)  # this alone is waited for by the machine's clock
+    return shown
+
+
+def sampled(meter: Pmic | Battery, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """What waits until a meter has read its watts twice more, once from the beginning."""
+    counted, watts = threading.Semaphore(0), meter.watts
+
+    def counting() -> float:
+        try:
+            return watts()
+        finally:
+            counted.release()
+
+    def wait() -> None:
+        while counted.acquire(blocking=False):
+            pass
+        for _ in range(2):
+            assert counted.acquire(timeout=60)
+
+    monkeypatch.setattr(meter, "watts", counting)
+    return wait
 
 
 @pytest.fixture
@@ -115,11 +147,10 @@ ADC = """     3V7_WL_SW_A current(0)=0.50000000A
 """
 
 
-def test_the_pmic_sums_the_rails_whose_current_it_measures(pmic: Callable[[str], Path]) -> None:
+def test_the_pmic_sums_the_rails_whose_current_it_measures(pmic: Callable[[str], Path], clock: Clock) -> None:
     meter = Pmic((str(pmic(ADC)), "pmic_read_adc"))
     assert meter.watts() == pytest.approx(0.5 * 4 + 0.25 * 0.6 + 2 * 0.9)
-    joules, took = timed(meter, lambda: time.sleep(0.35))
-    assert joules == pytest.approx(3.95 * took, rel=0.25)
+    assert meter.joules(lambda: clock.sleep(0.35)) == pytest.approx(3.95 * 0.35)
 
 
 def test_a_command_that_tells_no_currents_is_no_pmic(pmic: Callable[[str], Path], tmp_path: Path) -> None:
@@ -135,16 +166,19 @@ def test_a_command_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Mo
         Pmic(("sleep", "5"))
 
 
-def test_readings_that_fail_meanwhile_are_left_out(pmic: Callable[[str], Path]) -> None:
+def test_readings_that_fail_meanwhile_are_left_out(
+    pmic: Callable[[str], Path], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     meter = Pmic((str(pmic(ADC)), "pmic_read_adc"))
+    until_sampled = sampled(meter, monkeypatch)
 
     def work() -> None:
         pmic("")
-        time.sleep(0.25)
+        clock.sleep(0.25)
+        until_sampled()
         pmic(ADC)
 
-    joules, took = timed(meter, work)
-    assert joules == pytest.approx(3.95 * took, rel=0.3)
+    assert meter.joules(work) == pytest.approx(3.95 * 0.25)
 
 
 def battery(root: Path, name: str = "BAT0", **files: object) -> Path:
@@ -160,16 +194,21 @@ def test_a_battery_tells_power_or_current_and_voltage(tmp_path: Path) -> None:
     assert Battery(both).watts() == 5.0
 
 
-def test_joules_follow_a_battery_whose_power_changes(tmp_path: Path) -> None:
+def test_joules_follow_a_battery_whose_power_changes(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = battery(tmp_path, power_now=4_000_000)
+    meter = Battery(root)
+    until_sampled = sampled(meter, monkeypatch)
 
     def work() -> None:
-        time.sleep(0.4)
+        clock.sleep(0.75)
+        until_sampled()
         battery(root, power_now=12_000_000)
-        time.sleep(0.4)
+        until_sampled()
+        clock.sleep(0.25)
 
-    joules, took = timed(Battery(root), work)
-    assert joules == pytest.approx(8 * took, rel=0.25)
+    assert meter.joules(work) == pytest.approx(0.75 * 4 + 0.25 * 12)
 
 
 @pytest.mark.parametrize(("status", "why"), [("Charging", "BAT0 is being charged"), ("Full", "BAT0 gives no power")])
@@ -204,92 +243,69 @@ def test_the_battery_of_a_mouse_is_not_the_devices(tmp_path: Path) -> None:
 # --- a file that an external meter writes ----------------------------------------------------------------------------
 
 
-@contextmanager
-def writing(path: Path, watts: Callable[[], float], every_s: float = 0.02) -> Iterator[None]:
-    """A meter's logger: it appends a line again and again, in two pieces as buffers may."""
-    ended = threading.Event()
+def lines(*readings: tuple[float, float]) -> str:
+    return "".join(f"{seconds:.6f},{watts:.3f}\n" for seconds, watts in readings)
 
-    def append() -> None:
+
+def test_joules_of_a_file_that_is_being_appended_to(tmp_path: Path, clock: Clock) -> None:
+    path, start = tmp_path / "meter.csv", clock.now
+    path.write_text("unix seconds,watts\n" + lines((start - 1, 30)))
+    last = lines((start + 1.5, 10))
+
+    def append(text: str) -> None:
         with path.open("a") as file:
-            while not ended.is_set():
-                line = f"{time.time():.6f},{watts():.3f}\n"
-                file.write(line[:-4])
-                file.flush()
-                time.sleep(every_s / 2)
-                file.write(line[-4:])
-                file.flush()
-                ended.wait(every_s / 2)
-
-    thread = threading.Thread(target=append)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-
-
-def test_joules_of_a_file_that_is_being_appended_to(tmp_path: Path) -> None:
-    path = tmp_path / "meter.csv"
-    path.write_text("unix seconds,watts\n")
-    watts = 30.0
+            file.write(text)
 
     def work() -> None:
-        nonlocal watts
-        time.sleep(0.3)
-        watts = 10.0
-        time.sleep(0.3)
+        clock.sleep(0.75)
+        append(lines((start + 0.5, 30), (start + 0.75, 10)))
+        clock.sleep(0.25)
 
-    with writing(path, lambda: watts):
-        meter = External(path)
-        time.sleep(0.1)
-        joules, took = timed(meter, work)
-    assert meter.name == "csv:meter.csv"
-    assert joules == pytest.approx(20 * took, rel=0.15)
-
-
-def test_between_lines_power_is_interpolated(tmp_path: Path) -> None:
-    path, start = tmp_path / "meter.csv", time.time()
-    path.write_text(f"{start - 100},0\n{start + 100},200\n")
-    joules, took = timed(External(path), lambda: time.sleep(0.1))
-    assert joules == pytest.approx(100 * took, rel=0.1)
-
-
-def test_half_a_line_is_no_reading(tmp_path: Path) -> None:
-    path, start = tmp_path / "meter.csv", time.time()
-    path.write_text(f"{start - 1},50.0\n{start + 0.3},5")  # of 50.0
     meter = External(path)
-    ended = threading.Timer(0.4, lambda: path.write_text(f"{start - 1},50.0\n{start + 0.3},50.0\n"))
-    ended.start()
-    joules, took = timed(meter, lambda: time.sleep(0.05))
-    ended.join()
-    assert joules == pytest.approx(50 * took, rel=0.1)
+    clock.waits = [lambda: None, lambda: None, *[lambda piece=piece: append(piece) for piece in (last[:-3], last[-3:])]]
+    assert meter.joules(work) == pytest.approx(0.5 * 30 + 0.25 * 20 + 0.25 * 10)
+    assert meter.name == "csv:meter.csv"
+    assert clock.waits == [], "of half a line the rest is waited for"
 
 
-def test_lines_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
-    path, start = tmp_path / "meter.csv", time.time()
+def test_between_lines_power_is_interpolated(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "meter.csv"
+    path.write_text(lines((clock.now - 100, 0), (clock.now + 100, 200)))
+    assert External(path).joules(lambda: clock.sleep(10)) == pytest.approx(105 * 10)
+
+
+def test_half_a_line_is_no_reading(tmp_path: Path, clock: Clock) -> None:
+    path, start = tmp_path / "meter.csv", clock.now
+    whole = lines((start - 1, 50.0), (start + 3, 50.0))
+    path.write_text(whole[:-5])  # of 50.000
+    clock.waits = [lambda: None, lambda: path.write_text(whole)]
+    assert External(path).joules(lambda: clock.sleep(2)) == pytest.approx(50 * 2)
+    assert clock.waits == []
+
+
+def test_lines_that_are_no_numbers_are_left_out(tmp_path: Path, clock: Clock) -> None:
+    path, start = tmp_path / "meter.csv", clock.now
     path.write_bytes(b"\xff\x00noise\ntime,watts\n\n" + f"{start - 1},7,extra\n{start},nan\n{start + 9},7\n".encode())
-    joules, took = timed(External(path), lambda: time.sleep(0.05))
-    assert joules == pytest.approx(7 * took, rel=0.1)
+    assert External(path).joules(lambda: clock.sleep(2)) == pytest.approx(7 * 2)
 
 
-def test_a_file_that_begins_too_late_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_begins_too_late_is_refused(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "meter.csv"
     path.write_text("")
 
     def begin_late() -> None:
-        path.write_text(f"{time.time() + 5},1\n")
+        path.write_text(lines((clock.now + 5, 1)))
 
     with pytest.raises(ProfileError, match="start the meter before profiling"):
         External(path).joules(begin_late)
 
 
-def test_a_meter_that_stopped_writing_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(meters, "_TIMEOUT_S", 0.02)
-    path = tmp_path / "meter.csv"
-    path.write_text(f"{time.time() - 5},1\n")
+def test_a_meter_that_stopped_writing_is_an_error(tmp_path: Path, clock: Clock) -> None:
+    path, start = tmp_path / "meter.csv", clock.now
+    path.write_text(lines((start - 5, 1)))
     with pytest.raises(ProfileError, match="is the meter still writing"):
         External(path).joules(nothing)
+    assert clock.now >= start + 10 * meters._TIMEOUT_S
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
@@ -308,8 +324,10 @@ def test_cpu_seconds_count_work_and_not_sleep() -> None:
         while time.process_time() < end:
             pass
 
-    assert meter.joules(busy) == pytest.approx(0.8, rel=0.1)
-    assert meter.joules(lambda: time.sleep(0.2)) < 0.2
+    for work, least in ((busy, 0.2), (lambda: time.sleep(0.2), 0.0)):
+        before = time.process_time()
+        joules = meter.joules(work)
+        assert 4 * least <= joules <= 4 * (time.process_time() - before)
     assert meter.estimate
     assert meter.name == "CPU seconds x 4 W"
 

@@ -21,10 +21,11 @@ from legodnn.errors import ClosedError, LegoError
 from legodnn.runtime.executors import isolated
 from legodnn.runtime.executors.isolated import IsolatedExecutor
 from legodnn.runtime.governing.governor import Governor
+from tests.runtime.governing.scripted import Scripted
 from tests.runtime.opened import KINDS, X, calls, open_runtime
 
 
-def forked(work: Callable[[], None], seconds: float = 60) -> None:
+def forked(work: Callable[[], None], seconds: float = 300) -> None:
     """Do something in a process that is forked off, and leave it as any program ends."""
     pid = os.fork()
     if not pid:
@@ -61,7 +62,7 @@ def busy(request: pytest.FixtureRequest, tiny_store: Store, tmp_path: Path) -> I
 
     thread = threading.Thread(target=infer)
     thread.start()
-    with Governor(runtime, interval_s=0.01) as governor:
+    with Governor(runtime, monitor=Scripted(), interval_s=0.01) as governor:
         yield runtime, governor
     stop.set()
     thread.join()

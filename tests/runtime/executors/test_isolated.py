@@ -52,9 +52,7 @@ def test_it_gives_what_the_same_executor_gives_in_this_process(executor: Isolate
 def test_a_worker_killed_between_requests_is_not_even_noticed(executor: IsolatedExecutor, tiny_store: Store) -> None:
     composition = executor.compose(covering_compositions(tiny_store)[1])
     expected, pid = composition.run(image())["head"], executor.pid
-    assert pid
-    os.kill(pid, signal.SIGKILL)
-    time.sleep(0.2)
+    kill(executor)
     np.testing.assert_array_equal(composition.run(image())["head"], expected)
     assert executor.pid != pid
 
@@ -140,9 +138,16 @@ def test_a_worker_that_ends_at_the_end_of_a_switch_leaves_the_old_plan(
 
         def retain_and_die(choices: Collection[Choice]) -> None:
             if {c.option for c in choices} == {"s0.5", "s0"}:  # the new blocks, and the head
-                assert executor.pid
-                os.kill(executor.pid, signal.SIGSTOP)
-                threading.Timer(0.2, os.kill, (executor.pid, signal.SIGKILL)).start()
+                assert executor._worker
+                worker, connection = executor._worker.process, executor._worker._connection
+                send = connection.send_bytes
+
+                def send_and_kill(message: bytes) -> None:
+                    send(message)
+                    worker.kill()
+
+                worker.send_signal(signal.SIGSTOP)  # it does not answer before it ends
+                monkeypatch.setattr(connection, "send_bytes", send_and_kill)
             retain(choices)
 
         monkeypatch.setattr(executor, "retain", retain_and_die)

@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -275,6 +276,9 @@ def test_a_reload_loses_no_request_and_a_broken_file_changes_nothing(folder: Pat
                 assert int(service.wait_for("RELOADING=1")["MONOTONIC_USEC"]) > 0
                 status = service.wait_for("READY=1")["STATUS"]
                 assert ("not reloaded" in status) == (text == "broken")
+                seen = len(statuses)
+                while len(statuses) < seen + 7 and any(client.is_alive() for client in clients):
+                    time.sleep(0.005)
                 assert list(json.loads(service.ask("GET", "/v1/models")[1])) == models
         finally:
             ended.set()

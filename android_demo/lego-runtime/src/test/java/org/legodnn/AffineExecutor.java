@@ -30,6 +30,8 @@ final class AffineExecutor implements BlockExecutor {
     volatile boolean shared;
     /** Threads in pools, if each piece has its own. */
     final AtomicInteger pooled = new AtomicInteger();
+    /** Told when a piece begins to run; null for no one. */
+    volatile Runnable begun;
     /** Nanoseconds that a run takes at least. */
     volatile long slowNs;
 
@@ -89,6 +91,10 @@ final class AffineExecutor implements BlockExecutor {
             }
             if (running.incrementAndGet() > 1) {
                 throw new AssertionError(name + " is run by two threads at once");
+            }
+            Runnable told = begun;
+            if (told != null) {
+                told.run();
             }
             if (noting) {
                 runs.add(new Object[] {name, in, out});

@@ -317,7 +317,7 @@ public class GovernorTest extends RuntimeTestBase {
         governor.setListener((decision, outcome, message, plan) -> decided.countDown());
         device.available = 0;
         device.changed.run();
-        assertTrue(decided.await(20, TimeUnit.SECONDS));
+        assertTrue(decided.await(60, TimeUnit.SECONDS));
         assertEquals(8000, runtime.plan().memoryBytes());
         runtime.close();
         awaitNoThread();
@@ -335,11 +335,11 @@ public class GovernorTest extends RuntimeTestBase {
             throw new IllegalStateException("a listener's fault");
         });
         governor.start();
-        assertTrue(failed.await(20, TimeUnit.SECONDS));
+        assertTrue(failed.await(60, TimeUnit.SECONDS));
         CountDownLatch decided = new CountDownLatch(1);
         governor.setListener((decision, outcome, message, plan) -> decided.countDown());
         device.available = TOTAL;
-        for (int i = 0; i < 2000 && decided.getCount() > 0; i++) {
+        for (int i = 0; i < 12_000 && decided.getCount() > 0; i++) {
             device.now += 100;
             device.changed.run();
             Thread.sleep(5);
@@ -363,7 +363,7 @@ public class GovernorTest extends RuntimeTestBase {
     }
 
     private void awaitNoThread() throws InterruptedException {
-        for (int i = 0; i < 2000 && threads() > 0; i++) {
+        for (int i = 0; i < 12_000 && threads() > 0; i++) {
             Runnable changed = device.changed;
             if (changed != null) { // or else the thread has just ended, and watches the device no more
                 changed.run();

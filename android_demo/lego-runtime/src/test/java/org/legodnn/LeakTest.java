@@ -37,7 +37,7 @@ public class LeakTest extends RuntimeTestBase {
 
     /** Wait for threads that were told to end. */
     private static void awaitThreads(int most) throws InterruptedException {
-        for (int i = 0; i < 1000 && Thread.getAllStackTraces().size() > most; i++) {
+        for (int i = 0; i < 12_000 && Thread.getAllStackTraces().size() > most; i++) {
             Thread.sleep(5);
         }
         int threads = Thread.getAllStackTraces().size();

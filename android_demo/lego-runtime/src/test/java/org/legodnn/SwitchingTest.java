@@ -219,15 +219,12 @@ public class SwitchingTest extends RuntimeTestBase {
     public void anInferenceEndsOnThePlanThatItStartedWith() throws Exception {
         try (LegoRuntime runtime = open(model(chain))) {
             executor.slowNs = TimeUnit.MILLISECONDS.toNanos(60);
-            CountDownLatch started = new CountDownLatch(1);
+            CountDownLatch begun = new CountDownLatch(1);
+            executor.begun = begun::countDown;
             AtomicReference<float[]> found = new AtomicReference<>();
-            Thread thread = new Thread(() -> {
-                started.countDown();
-                found.set(runtime.infer("chain", X));
-            });
+            Thread thread = new Thread(() -> found.set(runtime.infer("chain", X)));
             thread.start();
-            started.await();
-            Thread.sleep(30);
+            begun.await();
             runtime.setBudget(memory(8000));
             assertArrayEquals(TestStores.expected(X, 2, 2), runtime.infer("chain", X), EXACT);
             thread.join();
@@ -270,7 +267,10 @@ public class SwitchingTest extends RuntimeTestBase {
         }
         int failed = 0;
         Random random = new Random(0);
-        for (int i = 0; i < 400 && failure.get() == null; i++) {
+        // As long as it takes the other threads to see enough of it, on however many processors.
+        boolean enough = false;
+        for (int i = 0; failure.get() == null && (i < 400 || !enough && i < 400_000); i++) {
+            enough = inferences.get() > 400 && seen.size() > 6;
             String other = "s" + random.nextInt(3); // what runs can always be loaded again
             boolean runs = runtime.plan().get("chain").options.get("block1").equals(other);
             executor.broken = i % 3 == 0 && !runs ? "block1/" + other : null;

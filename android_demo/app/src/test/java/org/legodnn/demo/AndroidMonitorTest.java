@@ -238,7 +238,7 @@ public class AndroidMonitorTest {
         governor.start();
         available(THRESHOLD, false);
         context.onTrimMemory(ComponentCallbacks2.TRIM_MEMORY_UI_HIDDEN);
-        assertTrue(decided.await(20, TimeUnit.SECONDS));
+        assertTrue(decided.await(60, TimeUnit.SECONDS));
         runtime.close();
         Await.until("a closed runtime", new Callable<Boolean>() {
             @Override

@@ -361,6 +361,8 @@ def test_inference_goes_on_in_other_threads_while_budgets_change(runtime: Runtim
         thread.start()
     for i in range(40):
         runtime.budget = (Budget(), small)[i % 2]
+    while not served and any(thread.is_alive() for thread in threads):
+        time.sleep(0.001)
     stop.set()
     for thread in threads:
         thread.join()

@@ -153,10 +153,14 @@ def _places(model: keras.Model) -> dict[int, int]:
         inner = {}
         if call.kind == "Embedding":
             inner = {id(call.inputs[0]): call.operation.input_dim}
-        elif isinstance(call.operation, keras.Model):
+        elif isinstance(call.operation, keras.Model) and getattr(call.operation, "inputs", None):
             of = _places(call.operation)
             pairs = zip(call.inputs, call.operation.inputs, strict=True)
             inner = {id(t): of[id(own)] for t, own in pairs if id(own) in of}
+        elif isinstance(call.operation, keras.layers.Layer):  # one of somebody's own may look its input up
+            parts = call.operation._flatten_layers(include_self=False)
+            counts = [part.input_dim for part in parts if isinstance(part, keras.layers.Embedding)]
+            inner = dict.fromkeys(map(id, call.inputs), min(counts)) if counts else {}
         for t, count in inner.items():
             if (source := origin.get(t)) is not None:
                 found[source] = min(count, found.get(source, count))

@@ -16,6 +16,7 @@ import numpy as np
 
 from legodnn.arrays import Floats
 from legodnn.blocks.importing.graph import LayerCall, Tensor, calls, on_other_inputs, submodel
+from legodnn.blocks.importing.own_layers import is_own
 
 log = logging.getLogger("legodnn.blocks.importing")
 
@@ -69,10 +70,8 @@ def _noise(shape: Sequence[int]) -> Floats:
 
 def _is_own(call: LayerCall) -> bool:
     """Whether a call is of a `Lambda`, or a layer of somebody's own without weights, that leaves the shape as it is."""
-    layer = call.operation
-    own = isinstance(layer, keras.layers.Lambda) or not type(layer).__module__.startswith(("keras.", "legodnn."))
-    plain = isinstance(layer, keras.layers.Layer) and not isinstance(layer, keras.Model) and not layer.weights
-    return own and plain and [t.shape for t in call.inputs] == [t.shape for t in call.outputs]
+    same = [t.shape for t in call.inputs] == [t.shape for t in call.outputs]
+    return same and is_own(call.operation) and not call.operation.weights
 
 
 def resized_beforehand(model: keras.Model) -> keras.Model:

@@ -76,7 +76,7 @@ def live_after(order: Sequence[LayerCall], inputs: Sequence[Tensor]) -> list[lis
 
 def submodel(inputs: Sequence[Tensor], outputs: Sequence[Tensor], name: str) -> keras.Model:
     """Return the part of a model between two sets of tensors. It has the same layer objects, so weights are shared."""
-    part = _between(inputs, outputs)
+    part = between(inputs, outputs)
     made = {id(t): t._keras_history.operation for t in inputs}
     if not any(call.operation is maker for call in part for maker in made.values()):
         return keras.Model(alone(inputs), alone(outputs), name=name)
@@ -126,7 +126,7 @@ def on_one_line(error: Exception) -> str:
     return re.sub(r"\x1b\[[0-9;]*m|\s+", " ", str(error))[:200].strip()
 
 
-def _between(inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> list[LayerCall]:
+def between(inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> list[LayerCall]:
     """Return the calls that make outputs of inputs, in topological order."""
     known, found = {id(t) for t in inputs}, list[LayerCall]()
     waiting = [(t, False) for t in reversed(outputs)]

@@ -13,7 +13,7 @@ def with_input_shape(model: keras.Model, shape: Shape) -> keras.Model:
     """Return a model of the same layers whose input has a shape.
 
     Args:
-        model: a Functional or Sequential model; another one, which has no graph, is returned as it is.
+        model: a Functional or Sequential model.
         shape: the input's, without the number of images.
 
     Raises:
@@ -21,7 +21,7 @@ def with_input_shape(model: keras.Model, shape: Shape) -> keras.Model:
     """
     if isinstance(model, keras.Sequential) and model.built:
         model = keras.Model(model.inputs, model.outputs, name=model.name)
-    if not hasattr(model, "_nodes_by_depth"):
+    if not hasattr(model, "_nodes_by_depth"):  # a Sequential one that is not built, which is refused later
         return model
     if len(model.inputs) > 1:
         raise ModelError(f"an input shape is given, and model {model.name!r} has several inputs; leave the shape out")

@@ -33,6 +33,7 @@ from legodnn.blocks.importing.model_inputs import (
 )
 from legodnn.blocks.importing.onnx.graph import load_onnx
 from legodnn.blocks.importing.opening import functional, in_float32
+from legodnn.blocks.importing.own_layers import called
 from legodnn.blocks.importing.saved_model import load_saved_model
 from legodnn.blocks.importing.tflite.graph import load_tflite
 from legodnn.blocks.importing.torch_models import torch_graph
@@ -216,6 +217,7 @@ def _not_foreign(spec: str) -> ModelError:
 
 
 def _sized(model: keras.Model, input_shape: Shape | None) -> keras.Model:
+    model = called(model, input_shape)
     return model if input_shape is None else with_input_shape(model, input_shape)
 
 

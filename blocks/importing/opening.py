@@ -1,6 +1,7 @@
 """Opening a user's model: it becomes one flat Functional graph that computes in float32, which all later stages take.
 
-- The layers of nested models take the place of their calls.
+- The layers of nested models take the place of their calls, and so do those inside layers and models of somebody's own
+  (`own_layers`), where these do nothing else.
 - Inputs take any number of images, also where the user's model takes a fixed one.
 - Policies such as mixed_float16 become float32, and so do casts and constants of other float types (`float_types`), and
   inputs of integers (`Input(dtype="uint8")`), which then take the same values as floats.
@@ -35,6 +36,7 @@ from legodnn.blocks.importing.float_types import (
 from legodnn.blocks.importing.front import is_augmentation, resized_beforehand
 from legodnn.blocks.importing.graph import LayerCall, Tensor, alone, calls, named, on_one_line, submodel
 from legodnn.blocks.importing.layer_copies import blank_copy, give_state
+from legodnn.blocks.importing.own_layers import called, is_graph, opened_call
 from legodnn.errors import ModelError
 
 log = logging.getLogger("legodnn.blocks.importing")
@@ -73,11 +75,7 @@ def functional(model: keras.Model, augmented: bool = False) -> keras.Model:
         if not model.built or not model.layers:
             raise ModelError(f"model {model.name!r} is not built: give its first layer an input shape (keras.Input)")
         model = keras.Model(model.inputs, model.outputs, name=model.name)
-    if not hasattr(model, "_nodes_by_depth"):
-        raise ModelError(
-            f"model {model.name!r} ({type(model).__name__}) has no graph of layers: rebuild it with Keras' functional "
-            "API, keras.Model(inputs, outputs)"
-        )
+    model = called(model)
     for t in model.inputs:
         if t.dtype == "string":
             raise ModelError(f"input {t.name!r} of model {model.name!r} takes strings; a store's inputs are numbers")
@@ -145,6 +143,7 @@ def _is_flat(model: keras.Model, augmented: bool) -> bool:
         isinstance(c.operation, keras.Model)
         or _needs_copy(c.operation)
         or _is_dropped(c, augmented)
+        or _opened(c, augmented)
         or any(map(is_other_float, keras.tree.flatten([c.node.arguments.args, c.node.arguments.kwargs])))
         for c in calls(model)
     )
@@ -154,6 +153,11 @@ def _is_dropped(call: LayerCall, augmented: bool) -> bool:
     """Whether the opened model does without a call: augmentation, but for one that changes the shape (a crop)."""
     same_shape = [t.shape for t in call.inputs] == [t.shape for t in call.outputs]
     return not augmented and is_augmentation(call.operation) and same_shape
+
+
+def _opened(call: LayerCall, augmented: bool) -> tuple[list[LayerCall], list[Tensor]] | None:
+    """Return what a call of somebody's own layer does, but of one without weights before a training on labels."""
+    return None if augmented and not getattr(call.operation, "weights", []) else opened_call(call)
 
 
 def _outputs(model: keras.Model) -> tuple[list[Tensor], list[str]]:
@@ -204,10 +208,10 @@ class _Copies:
         self._names.add(free)
         return free
 
-    def of(self, operation: Any, model: keras.Model) -> Any:
+    def of(self, operation: Any, within: str) -> Any:
         if id(operation) not in self._of:
             taken = operation.name in self._names
-            name = self.free_name(f"{model.name}_{operation.name}" if taken else operation.name)
+            name = self.free_name(f"{within}_{operation.name}" if taken else operation.name)
             copied = operation
             if name != operation.name or _needs_copy(operation):
                 copied = _copy(operation, name)
@@ -240,30 +244,39 @@ def _copy(operation: Any, name: str) -> Any:
 def _inline(model: keras.Model, outputs: Sequence[Tensor], inputs: Sequence[Tensor], copies: _Copies) -> list[Tensor]:
     """Call a model's layers, or their copies, on other inputs; nested models are opened. Return the outputs."""
     new = {id(old): t for old, t in zip(model.inputs, inputs, strict=True)}
-    for call in calls(model):
-        try:
-            new.update((id(old), t) for old, t in zip(call.outputs, _called(call, model, new, copies), strict=True))
-        except (TypeError, ValueError) as e:
-            reason = str(e).strip().partition("\n")[0]
-            raise ModelError(f"layer {call.name!r} ({call.kind}) cannot be called in float32: {reason}") from None
+    _call_again(calls(model), model.name, new, copies)
     return [new[id(t)] for t in outputs]
 
 
-def _called(call: LayerCall, model: keras.Model, new: dict[int, Tensor], copies: _Copies) -> list[Tensor]:
+def _call_again(order: Sequence[LayerCall], name: str, new: dict[int, Tensor], copies: _Copies) -> None:
+    """Call the layers of a model, or their copies, on the tensors in `new`, and add what they make to these."""
+    for call in order:
+        try:
+            new.update((id(old), t) for old, t in zip(call.outputs, _called(call, name, new, copies), strict=True))
+        except (TypeError, ValueError) as e:
+            reason = str(e).strip().partition("\n")[0]
+            raise ModelError(f"layer {call.name!r} ({call.kind}) cannot be called in float32: {reason}") from None
+
+
+def _called(call: LayerCall, name: str, new: dict[int, Tensor], copies: _Copies) -> list[Tensor]:
     """Return the outputs of one call on tensors of the opened model; `new` holds them by the old tensors' `id()`."""
     if _is_dropped(call, copies.augmented):
-        log.info("%s: %s (%s) is dropped: it varies images in training alone", model.name, call.name, call.kind)
+        log.info("%s: %s (%s) is dropped: it varies images in training alone", name, call.name, call.kind)
         return [new[id(t)] for t in call.inputs]
+    if own := _opened(call, copies.augmented):
+        _call_again(own[0], call.name, new, copies)
+        return [new[id(t)] for t in own[1]]
     if not isinstance(call.operation, keras.Model):
         args, kwargs = keras.tree.map_structure(float32_constant, call.node.arguments.fill_in(new))
-        results: list[Tensor] = keras.tree.flatten(copies.of(call.operation, model)(*args, **kwargs))
+        results: list[Tensor] = keras.tree.flatten(copies.of(call.operation, name)(*args, **kwargs))
         return results
     inner = call.operation
     if isinstance(inner, keras.Sequential):
         inner = keras.Model(inner.inputs, inner.outputs, name=inner.name)
-    if not hasattr(inner, "_nodes_by_depth"):
+    if not is_graph(inner):
         raise ModelError(
-            f"model {inner.name!r} inside {model.name!r} has no graph of layers: rebuild it with keras.Model"
+            f"model {inner.name!r} ({type(inner).__name__}) has no graph of layers, and does more than call layers and "
+            "operations of Keras: rebuild it with Keras' functional API, keras.Model(inputs, outputs)"
         )
     read, first = list(call.inputs), next(iter([*call.node.arguments.args, *call.node.arguments.kwargs.values()]))
     if isinstance(first, dict) and not isinstance(inner._inputs_struct, dict):  # Keras takes each by its input's name

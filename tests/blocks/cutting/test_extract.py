@@ -334,16 +334,24 @@ def test_a_long_braid_where_every_cell_reads_the_two_before_it_is_divided() -> N
     assert sum(len(p.calls) for p in pieces) == 8 * 16 + 2
 
 
+class Steeper(Ramp):
+    def build(self, shape: Any) -> None:
+        self.slope = self.add_weight(shape=(), initializer="ones")
+
+    def call(self, x: Any) -> Any:
+        return super().call(x) * self.slope
+
+
 def test_a_custom_layer_stays_whole_and_keeps_its_neighbours_channels() -> None:
     def body(x: Any) -> Any:
         x = layers.Add()([x, conv(3)(conv(5, name="free")(x))])
-        return layers.Add()([x, conv(3, name="behind")(Ramp(name="ramp")(conv(6, name="kept")(x)))])
+        return layers.Add()([x, conv(3, name="behind")(Steeper(name="ramp")(conv(6, name="kept")(x)))])
 
     model = model_of(body)
     first, second = extract(model, min_share=0)
     assert kinds([first, second]) == ["block1:block", "head:fixed"]
     assert "ramp" in second.calls
-    assert analyse(second.model).kept_whole == {"ramp": "Ramp is not known to keep channels apart"}
+    assert analyse(second.model).kept_whole == {"ramp": "Steeper is not known to keep channels apart"}
     assert largest_difference(model, [first, second]) < 1e-5
 
 

@@ -304,10 +304,10 @@ class Tabled(layers.Layer):
 
     def __init__(self, table: Any, **options: Any) -> None:
         super().__init__(**options)
-        self.table = table
+        self.table, self.factor = table, self.add_weight(shape=(), initializer="ones")
 
     def call(self, x: Any) -> Any:
-        return x * ops.cast(self.table, x.dtype)
+        return x * self.factor * ops.cast(self.table, x.dtype)
 
 
 def test_a_layer_without_configuration_that_would_have_to_be_copied_is_named() -> None:

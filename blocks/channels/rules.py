@@ -191,5 +191,6 @@ OPERATIONS: dict[str, ChannelRule] = {
     "SpaceToDepth": ChannelRule(from_positions),
     "Split": ChannelRule(taken_apart, cut_borders),
     "Squeeze": ChannelRule(same_unless(acts_over_channels("it may remove the channels' axis"))),
+    "Take": ChannelRule(same_unless(acts_over_channels("it picks channels"))),
     "Transpose": ChannelRule(same_unless(permutes_channels(lambda operation: operation.axes))),
 }  # fmt: skip

@@ -20,7 +20,8 @@ The rule gives the blocks of the LegoDNN paper (Han et al., MobiCom 2021): 5 in 
    model's end. It is a block of its own if hidden layers in it have channels that can be removed and it holds
    `min_share` of the model's parameters, as VGG16's dense layers hold 89 % of them. Otherwise it is fixed.
 5. A segment without removable channels joins the segment before or after it if that makes channels removable that
-   neither had alone. Otherwise it is fixed, such as a classifier of one layer.
+   neither had alone, as a last convolution joins the model's end. Otherwise it is fixed, such as a classifier of one
+   layer.
 6. While there are more than `max_blocks` blocks, the two neighbours with the fewest multiply-accumulates become one. A
    block before the end that holds less than `min_share` of the model's multiply-accumulates joins its smaller
    neighbour. Where no two blocks are neighbours, the smallest block becomes fixed instead. Unless the number is given,
@@ -190,7 +191,8 @@ def _prunable(drafts: Sequence[Draft], division: Division) -> list[Draft]:
         removable = division.removable(d.calls) if d.block else 0
         d = replace(d, removable=removable, block=removable > 0)
         last = found[-1] if found else None
-        if last and last.spatial and d.spatial and 0 in (last.removable, d.removable):
+        ends = last and not d.spatial and not last.removable
+        if last and last.spatial and (ends or d.spatial) and 0 in (last.removable, d.removable):
             together = last.calls + d.calls
             if (removable := division.removable(together)) > last.removable + d.removable:
                 found[-1] = Draft(together, block=True, removable=removable)

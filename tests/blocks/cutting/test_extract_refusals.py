@@ -138,3 +138,13 @@ def test_networks_of_gated_units_without_kernels_have_a_block() -> None:
 
     (piece,) = extract(model_of(body), min_share=0)
     assert [str(g) for g in analyse(piece.model).groups] == ["8 channels made by a x 2", "8 channels made by b x 2"]
+
+
+def test_a_last_convolution_that_only_the_models_end_reads_is_a_block_with_it() -> None:
+    def body(x: Any) -> Any:
+        x = layers.LayerNormalization()(layers.Add()([x, conv(3)(conv(8)(x))]))
+        return layers.Dense(2)(layers.GlobalAveragePooling2D()(layers.ReLU()(conv(32, name="last")(x))))
+
+    pieces = extract(model_of(body))
+    assert [p.kind for p in pieces] == ["block", "block"]
+    assert [str(g) for g in analyse(pieces[1].model).groups] == ["32 channels made by last"]

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from legodnn.blocks.cutting.extract import compose_pieces, extract, output_names
+from legodnn.blocks.cutting.extract import check_composed, compose_pieces, extract, output_names
+from legodnn.blocks.importing.difference import sample_inputs
 from legodnn.blocks.importing.graph import as_list, calls
 from legodnn.blocks.importing.models import open_model
 from legodnn.blocks.importing.opening import functional
@@ -85,6 +86,21 @@ class ByKernel(layers.Layer):
         return ops.conv(x, self.inner.kernel, padding="same")
 
 
+class Placed(layers.Layer):
+    """Looks its input up, and adds what it looks up by the place, which is no tensor of the graph."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.word, self.place = layers.Embedding(30, 8), layers.Embedding(12, 8)
+
+    def build(self, shape: Any) -> None:
+        self.word.build(shape)
+        self.place.build(None)
+
+    def call(self, x: Any) -> Any:
+        return self.word(x) + self.place(ops.arange(12))
+
+
 class Network(keras.Model):
     """A model without a graph."""
 
@@ -136,7 +152,7 @@ def randomise(model: keras.Model) -> None:
     model.set_weights([rng.uniform(0.2, 0.8, w.shape) for w in model.get_weights()])
 
 
-def check_composed(model: keras.Model, opened: keras.Model) -> list[Any]:
+def check_segments(model: keras.Model, opened: keras.Model) -> list[Any]:
     """Compare the segments of an opened model with the user's; return the segments."""
     x = np.random.default_rng(0).uniform(size=(4, *SHAPE)).astype(np.float32)
     pieces = extract(opened, min_share=0)
@@ -157,7 +173,7 @@ def test_layers_inside_a_layer_of_ones_own_become_calls_of_the_graph() -> None:
     assert not {"Residual", "DropPath"} & {*kinds}
     assert len({call.name for call in calls(opened) if call.kind == "Conv2D"}) == 6
     assert {v.path for v in model.weights} <= {v.path for v in opened.weights} | {v.path for v in model.weights}
-    pieces = check_composed(model, opened)
+    pieces = check_segments(model, opened)
     assert [p.kind for p in pieces].count("block") == 3
     assert functional(opened) is opened
 
@@ -166,7 +182,7 @@ def test_a_lambda_of_kerass_operations_is_opened() -> None:
     swish = layers.Lambda(lambda x: x * ops.sigmoid(x))
     model = model_of(lambda x: conv(2)(swish(conv(4)(x))))
     assert [call.kind for call in calls(functional(model))] == ["Conv2D", "Sigmoid", "Multiply", "Conv2D"]
-    check_composed(model, functional(model))
+    check_segments(model, functional(model))
 
 
 @pytest.mark.parametrize("own", [Scaled(4), Folded(), ByKernel(4), layers.Lambda(np.abs, output_shape=(8, 8, 4))])
@@ -212,7 +228,7 @@ def test_a_model_without_a_graph_is_opened(where: str) -> None:
     randomise(model)
     opened = functional(model)
     assert "Network" not in [call.kind for call in calls(opened)]
-    pieces = check_composed(model, opened)
+    pieces = check_segments(model, opened)
     assert [p.kind for p in pieces].count("block") >= 2
     if where == "whole":
         assert (opened.name, opened.inputs[0].name) == ("mine", "input")
@@ -245,3 +261,13 @@ def test_a_saved_model_without_a_graph_is_opened(tmp_path: Path) -> None:
         open_model(str(tmp_path / "mine.keras"))
     opened = open_model(str(tmp_path / "mine.keras"), custom=[HERE])
     assert [call.kind for call in calls(opened)].count("Conv2D") == 5
+
+
+def test_samples_for_a_layer_with_an_embedding_are_places_of_it() -> None:
+    words = keras.Input((12,), dtype="int32", name="words")
+    x = layers.Conv1D(8, 3, activation="relu")(layers.Conv1D(6, 3, activation="relu")(Placed()(words)))
+    opened = functional(keras.Model(words, layers.Dense(2)(layers.GlobalMaxPooling1D()(x)), name="mine"))
+    assert "Placed" in [call.kind for call in calls(opened)]
+    (x,) = sample_inputs(opened)
+    assert set(x.ravel()) <= set(range(12))
+    check_composed(opened, extract(opened, min_share=0))

@@ -20,8 +20,10 @@ Reason = Callable[[LayerCall], str | None]
 ELEMENTWISE_ACTIVATIONS = {
     "celu", "elu", "exponential", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu",
     "linear", "log_sigmoid", "mish", "relu", "relu6", "selu", "sigmoid", "silu", "soft_shrink", "softplus", "softsign",
-    "sparse_plus", "sparse_sigmoid", "squareplus", "tanh", "tanh_shrink",
+    "sparse_plus", "sparse_sigmoid", "squareplus", "swish", "tanh", "tanh_shrink",
 }  # fmt: skip
+# keras.ops and tf.nn have them under the same names.
+_OF_THESE_NAMES = ("keras.src.ops.", "tensorflow.python.ops.")
 
 
 def is_last_axis(axis: int | Sequence[int] | None, rank: int) -> bool:
@@ -40,7 +42,8 @@ def activation_mixes(call: LayerCall) -> str | None:
     """Object to an activation that is not elementwise, such as softmax, or that is somebody's own function."""
     activation = call.operation.activation
     name = getattr(activation, "__name__", type(activation).__name__)
-    if name in ELEMENTWISE_ACTIVATIONS and activation is getattr(keras.activations, name, None):
+    known = activation is getattr(keras.activations, name, None)
+    if name in ELEMENTWISE_ACTIVATIONS and (known or str(activation.__module__).startswith(_OF_THESE_NAMES)):
         return None
     whose = name if call.kind == "Activation" else f"its activation {name}"
     return f"{whose} is not known to keep channels apart"

@@ -7,6 +7,7 @@ that keeps more than weights, such as the mean and variance of an adapted `Norma
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any
 
 import keras
@@ -37,7 +38,8 @@ def blank_copy(layer: Any, changes: Mapping[str, Any], rewritten: Callable[[Any]
         options = {"output_shape": layer._output_shape, "mask": layer.mask, "arguments": layer.arguments}
         return type(layer)(layer.function, **options, name=config["name"], dtype=config["dtype"])
     try:
-        copy = type(layer).from_config({**rewritten(layer.get_config()), **changes})
+        config = layer.get_config()
+        copy = type(layer).from_config({**rewritten(config), **_own_functions(layer, config), **changes})
     except (TypeError, ValueError, KeyError, AttributeError, NotImplementedError) as e:
         reason = str(e).strip().partition("\n")[0]
         raise ModelError(
@@ -46,6 +48,19 @@ def blank_copy(layer: Any, changes: Mapping[str, Any], rewritten: Callable[[Any]
         ) from None
     copy.name = changes.get("name", layer.name)  # a configuration that Keras makes may lack it
     return copy
+
+
+def _own_functions(layer: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a layer's configuration that are functions of somebody's own, such as an activation.
+
+    A configuration holds their names, by which Keras does not find them again.
+    """
+    given = {key: getattr(layer, key, None) for key in config}
+    return {
+        key: value
+        for key, value in given.items()
+        if isinstance(value, FunctionType) and not str(value.__module__).startswith("keras.")
+    }
 
 
 def give_state(layer: Any, copy: Any) -> None:

@@ -294,3 +294,14 @@ def test_descendants_have_the_names_of_layers_whose_configuration_lacks_them() -
     assert "name" not in block.get_layer("mine").get_config()  # Keras leaves it out where options are not `**kwargs`
     pruned = descendant(block, 0.5)
     assert pruned.get_layer("mine") is not block.get_layer("mine")
+
+
+def test_a_copy_has_the_activation_of_somebodys_own() -> None:
+    def steeper(x: Any) -> Any:
+        return ops.relu(2 * x)
+
+    for activation in (steeper, lambda x: steeper(x)):
+        block = block_with(layers.Conv2D(3, 1, activation=activation, name="mine"))
+        check_copy(block)
+        extract(block, min_share=0)
+        assert remove(block, analyse(block), np.empty(0, np.int64)).get_layer("mine").activation is activation

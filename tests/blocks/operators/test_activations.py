@@ -6,7 +6,8 @@ from typing import Any
 
 import keras
 import pytest
-from keras import layers
+import tensorflow as tf
+from keras import layers, ops
 
 from legodnn.blocks.channels.reasons import ELEMENTWISE_ACTIVATIONS
 
@@ -21,6 +22,26 @@ def test_elementwise_activations_let_channels_go(check_body: Any, name: str) -> 
     channels, pruned = check_body(between(layers.Activation(name)))
     assert [str(g) for g in channels.groups] == ["6 channels made by a"]
     assert pruned.get_layer("a").filters == 3
+
+
+@pytest.mark.parametrize("activation", [tf.nn.relu, tf.nn.swish, tf.tanh, tf.sigmoid, ops.gelu, ops.relu6])
+def test_functions_of_tensorflow_and_of_keras_ops_are_the_activations_of_their_names(
+    check_body: Any, activation: Any
+) -> None:
+    for middle in (layers.Activation(activation), layers.Conv2D(6, 1, activation=activation)):
+        channels, pruned = check_body(between(middle, activation=activation))
+        assert channels.groups
+        assert not channels.reasons
+        assert pruned.get_layer("a").filters == 3
+
+
+@pytest.mark.parametrize("activation", [tf.nn.softmax, tf.nn.log_softmax, ops.softmax, lambda x: x[..., ::-1]])
+def test_functions_that_mix_channels_keep_them_and_are_copied(check_body: Any, activation: Any) -> None:
+    channels, pruned = check_body(
+        lambda x: layers.Conv2D(3, 3)(layers.Conv2D(6, 3, activation=activation, name="a")(x))
+    )
+    assert not channels.groups
+    assert pruned.get_layer("a").filters == 6
 
 
 @pytest.mark.parametrize("layer", [layers.ReLU(6.0, 0.1, 0.5), layers.LeakyReLU(0.2), layers.ELU(0.7)])

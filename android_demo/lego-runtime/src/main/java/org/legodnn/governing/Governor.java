@@ -320,9 +320,9 @@ public final class Governor implements Closeable {
                 life.notifyAll();
                 monitor.stop();
             }
-        }
-        if (runtime.inferenceListener() == observer) {
-            runtime.setInferenceListener(observer.before);
+            if (runtime.inferenceListener() == observer) { // not after another thread has started it again
+                runtime.setInferenceListener(observer.before);
+            }
         }
     }
 

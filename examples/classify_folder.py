@@ -11,6 +11,8 @@ from pathlib import Path
 
 from legodnn import LegoError, Runtime, images
 
+if len(sys.argv) != 3:
+    sys.exit(__doc__)
 store, folder = sys.argv[1], Path(sys.argv[2])
 with Runtime.open([store]) as runtime:
     name, opened = next(iter(runtime.stores.items()))

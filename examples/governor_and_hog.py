@@ -31,6 +31,8 @@ def show(decision: dict[str, Any]) -> None:
         shrunk.set()
 
 
+if len(sys.argv) < 2:
+    sys.exit(__doc__)
 with ExitStack() as running:
     runtime = running.enter_context(Runtime.open(sys.argv[1:]))
     print("at first:", runtime.plan)

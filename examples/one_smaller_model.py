@@ -10,6 +10,8 @@ import sys
 from legodnn.blocks.compression import compress
 from legodnn.compression import compression_recipe
 
+if len(sys.argv) != 4:
+    sys.exit(__doc__)
 model, data, out = sys.argv[1:]
 recipe = compression_recipe(
     name="small", model=model, data=f"npz:{data}", measure="macs", shares=(0.5,), strategy="taylor", distill_epochs=3

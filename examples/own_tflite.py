@@ -14,6 +14,8 @@ from legodnn.profile import default_path
 from legodnn.profiler import QUICK, profile_store
 from legodnn.store import Store
 
+if len(sys.argv) != 3:
+    sys.exit(__doc__)
 file, folder = sys.argv[1:]
 if not Path(folder).exists():  # a store is never written over
     subprocess.run([sys.executable, "-m", "legodnn", "pack", file, "--accuracy", "0.9", "--out", folder], check=True)

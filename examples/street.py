@@ -148,4 +148,6 @@ def main(camvid: Path, out: Path, most_epochs: int = 40) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
     main(Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:]))

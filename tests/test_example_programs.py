@@ -50,6 +50,17 @@ def save_picture(path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    "name", ["classify_folder.py", "governor_and_hog.py", "one_smaller_model.py", "own_tflite.py", "street.py"]
+)
+def test_a_program_that_is_started_without_arguments_says_how(name: str) -> None:
+    command = [sys.executable, str(EXAMPLES / name)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1200)
+    assert done.returncode == 1
+    assert f"    python examples/{name} " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_pictures_of_a_folder_get_labels(tiny_store: Store, tmp_path: Path) -> None:
     for name in ("b.png", "a.jpg"):
         save_picture(tmp_path / name)

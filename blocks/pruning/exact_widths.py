@@ -20,10 +20,14 @@ from legodnn.errors import ModelError
 from legodnn.progress import Progress, no_progress
 
 _SHARES = (0.0625, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)  # of a group at which its loss is measured
-_LEVELS = (33, 17, 9, 5, 3)  # of width for each group: as many as `_STATES` allows
+_LEVELS = (33, 17, 9, 5, 3)  # of width for each group: as many as `_STATES` and `_FRONT` allow
 _STATES = 300_000
 _FRONT = 2_000_000  # partial choices that are kept at a time
 _ROUNDING = 1e-13  # of sums of costs, as a share of the whole cost
+
+
+class _TooManyChoices(Exception):
+    """The partial choices of a knapsack take too much memory."""
 
 
 def exact(search: WidthSearch, seed: int = 0, progress: Progress = no_progress) -> None:
@@ -37,15 +41,26 @@ def exact(search: WidthSearch, seed: int = 0, progress: Progress = no_progress) 
         levels = [np.unique(np.maximum(1, np.round(np.linspace(0, n, count)))).astype(np.int64) for n in search.full]
         tables = cost_tables(search.cost, levels)
         order = best_order(tables)
-        if states(tables.ordered(order)) <= _STATES:
-            break
-    else:
-        raise ModelError(
-            f"the costs of {len(search.full)} groups of channels depend on one another in too many ways for exact "
-            "widths; name another strategy"
-        )
-    losses = [np.interp(levels[g], *sensitivities[g]) for g in order]
-    tables = tables.ordered(order)
+        ordered = tables.ordered(order)
+        if states(ordered) > _STATES:
+            continue
+        try:
+            _measure_best(search, [np.interp(levels[g], *sensitivities[g]) for g in order], ordered, order)
+        except _TooManyChoices:
+            continue
+        return
+    raise ModelError(
+        f"the costs of {len(search.full)} groups of channels depend on one another in too many ways for exact "
+        "widths; name another strategy"
+    )
+
+
+def _measure_best(search: WidthSearch, losses: Sequence[Floats], tables: CostTables, order: Sequence[int]) -> None:
+    """Measure the widths that are best if losses add up, which are given for groups in an order, as their tables are.
+
+    Raises:
+        _TooManyChoices: there are too many levels.
+    """
     limit = search.limit
     for _ in range(4):  # once, unless the cost is more than the sum of its tables
         if (chosen := knapsack(losses, tables, limit)) is None:
@@ -111,6 +126,9 @@ def knapsack(losses: Sequence[Floats], tables: CostTables, limit: float) -> list
         losses: for each group the loss of its levels.
         tables: the cost of the levels.
         limit: the cost that the choice may have.
+
+    Raises:
+        _TooManyChoices: the choices do not fit into memory.
     """
     room = limit - tables.whole
     zero = [np.zeros_like(each) for each in losses]
@@ -171,7 +189,7 @@ def _through(
         order = kept[np.lexsort((sums[kept], costs[kept], *(rows[kept].T)))]
         order = order[_undominated(rows[order], sums[order])]
         if len(order) > _FRONT:
-            raise ModelError("the choices of exact widths do not fit into memory; name another strategy")
+            raise _TooManyChoices
         if not len(order):
             return None
         rows, costs, sums = rows[order], costs[order], sums[order]

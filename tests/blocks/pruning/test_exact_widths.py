@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from legodnn.blocks.pruning import exact_widths
 from legodnn.blocks.pruning.cost_tables import cost_tables
 from legodnn.blocks.pruning.exact_widths import best_order, exact, knapsack, measure_sensitivities, states
 from legodnn.blocks.pruning.width_search import WidthSearch, best_widths
+from legodnn.errors import ModelError
 from tests.blocks.pruning.width_problems import LIMIT, cost, least_loss, made_up, quadratic, rewarding_nothing
 
 
@@ -58,6 +60,16 @@ def test_it_finds_the_optimum_of_a_separable_quadratic() -> None:
     found = best_widths(made_up(), exact)
     assert cost(found) <= LIMIT
     assert quadratic(found) <= 1.02 * least_loss()
+
+
+def test_levels_are_fewer_where_the_choices_would_not_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exact_widths, "_FRONT", 40)
+    found = best_widths(made_up(), exact)
+    assert cost(found) <= LIMIT
+    assert quadratic(found) <= 1.1 * least_loss()
+    monkeypatch.setattr(exact_widths, "_FRONT", 0)
+    with pytest.raises(ModelError, match="depend on one another in too many ways"):
+        best_widths(made_up(), exact)
 
 
 def test_a_loss_that_is_the_same_everywhere_does_no_harm() -> None:

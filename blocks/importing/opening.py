@@ -82,19 +82,17 @@ def functional(model: keras.Model, augmented: bool = False) -> keras.Model:
     _check_floats(model)
     model = resized_beforehand(model)
     order, names = _outputs(model)
-    if _is_flat(model, augmented):
+    copies = _Copies(augmented, [t.name for t in model.inputs])
+    if _is_flat(model, copies):
         if [*map(id, order)] == [*map(id, model.outputs)] and not _is_dict(model):
             return model
         opened = submodel(model.inputs, order, model.name)
     else:
         check_sizes(model)
-        copies = _Copies(augmented, [t.name for t in model.inputs])
         with in_float32():
             inputs = [keras.Input(t.shape[1:], dtype="float32", name=t.name) for t in model.inputs]
-            outputs = [
-                _float(model, t, name, copies)
-                for t, name in zip(_inline(model, order, inputs, copies), names, strict=True)
-            ]
+            made = zip(_inline(model, order, inputs, copies), names, strict=True)
+            outputs = [_float(model, t, name, copies) for t, name in made]
             opened = submodel(inputs, outputs, model.name)
         copies.give_states()
         _check_same(model, opened, copies)
@@ -136,14 +134,14 @@ def _is_dict(model: keras.Model) -> bool:
     return isinstance(model._outputs_struct, dict) or isinstance(model._inputs_struct, dict)
 
 
-def _is_flat(model: keras.Model, augmented: bool) -> bool:
+def _is_flat(model: keras.Model, copies: _Copies) -> bool:
     """Whether a model is as an opened one: of any number of images, in float32, with nothing to open, copy or drop."""
     floats = all(t.dtype == "float32" for t in (*model.inputs, *model.outputs))
     return (floats and all(t.shape[0] is None for t in model.inputs)) and not any(
         isinstance(c.operation, keras.Model)
         or _needs_copy(c.operation)
-        or _is_dropped(c, augmented)
-        or _opened(c, augmented)
+        or _is_dropped(c, copies.augmented)
+        or copies.opened(c)
         or any(map(is_other_float, keras.tree.flatten([c.node.arguments.args, c.node.arguments.kwargs])))
         for c in calls(model)
     )
@@ -153,11 +151,6 @@ def _is_dropped(call: LayerCall, augmented: bool) -> bool:
     """Whether the opened model does without a call: augmentation, but for one that changes the shape (a crop)."""
     same_shape = [t.shape for t in call.inputs] == [t.shape for t in call.outputs]
     return not augmented and is_augmentation(call.operation) and same_shape
-
-
-def _opened(call: LayerCall, augmented: bool) -> tuple[list[LayerCall], list[Tensor]] | None:
-    """Return what a call of somebody's own layer does, but of one without weights before a training on labels."""
-    return None if augmented and not getattr(call.operation, "weights", []) else opened_call(call)
 
 
 def _outputs(model: keras.Model) -> tuple[list[Tensor], list[str]]:
@@ -197,7 +190,15 @@ class _Copies:
     def __init__(self, augmented: bool, taken: Iterable[str]) -> None:
         self.augmented = augmented
         self._of: dict[int, tuple[Any, Any]] = {}
+        self._opened: dict[int, tuple[list[LayerCall], list[Tensor]] | None] = {}  # by the call's node
         self._names = set(taken)
+
+    def opened(self, call: LayerCall) -> tuple[list[LayerCall], list[Tensor]] | None:
+        """Return what a call of somebody's own layer does, but of one without weights before a training on labels."""
+        if id(call.node) not in self._opened:
+            stays = self.augmented and not getattr(call.operation, "weights", [])
+            self._opened[id(call.node)] = None if stays else opened_call(call)
+        return self._opened[id(call.node)]
 
     def free_name(self, name: str) -> str:
         """Return a name that is not taken, the given one if it can be, and take it."""
@@ -263,7 +264,7 @@ def _called(call: LayerCall, name: str, new: dict[int, Tensor], copies: _Copies)
     if _is_dropped(call, copies.augmented):
         log.info("%s: %s (%s) is dropped: it varies images in training alone", name, call.name, call.kind)
         return [new[id(t)] for t in call.inputs]
-    if own := _opened(call, copies.augmented):
+    if own := copies.opened(call):
         _call_again(own[0], call.name, new, copies)
         return [new[id(t)] for t in own[1]]
     if not isinstance(call.operation, keras.Model):

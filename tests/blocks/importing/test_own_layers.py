@@ -172,10 +172,23 @@ def test_layers_inside_a_layer_of_ones_own_become_calls_of_the_graph() -> None:
     assert kinds.count("Conv2D") == 8
     assert not {"Residual", "DropPath"} & {*kinds}
     assert len({call.name for call in calls(opened) if call.kind == "Conv2D"}) == 6
-    assert {v.path for v in model.weights} <= {v.path for v in opened.weights} | {v.path for v in model.weights}
     pieces = check_segments(model, opened)
     assert [p.kind for p in pieces].count("block") == 3
     assert functional(opened) is opened
+
+
+def test_a_layer_of_ones_own_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+    call = Residual.call
+
+    def counted(layer: Residual, x: Any, training: bool | None = None) -> Any:
+        tried.append("on tensors" if isinstance(x, keras.KerasTensor) else "on values")
+        return call(layer, x, training)
+
+    model = model_of(lambda x: conv(2)(Residual(4)(conv(4)(x))))
+    monkeypatch.setattr(Residual, "call", counted)
+    functional(model)
+    assert tried.count("on tensors") == 1
 
 
 def test_a_lambda_of_kerass_operations_is_opened() -> None:

@@ -31,7 +31,7 @@ from pathlib import Path
 
 import numpy as np
 
-from legodnn.blocks.importing.graph import macs
+from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.pruning.prune import descendant
 from support.report import Bars, Figures, bar, run, spread
 from support.training_steps import BATCH, MODELS, SPARSITIES, pieces_of, whole_models

@@ -21,7 +21,8 @@ import numpy as np
 
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import extract
-from legodnn.blocks.importing.graph import alone, as_list, macs
+from legodnn.blocks.importing.graph import alone, as_list
+from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.importing.models import open_model
 from legodnn.blocks.importing.tflite.file import read_tflite
 from legodnn.blocks.importing.tflite.post_processing import PostProcessing

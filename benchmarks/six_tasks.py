@@ -35,7 +35,7 @@ from legodnn.blocks.accuracy.sampling import draw_compositions
 from legodnn.blocks.export.convert import Runner
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.data_sources import load_data
-from legodnn.blocks.importing.graph import macs
+from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.pipeline import build
 from legodnn.blocks.source import open_source
 from legodnn.console import ProgressLine, text_table

@@ -42,7 +42,7 @@ from legodnn.blocks.export.latency import latencies_ms
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.importing.difference import relative_error
-from legodnn.blocks.importing.graph import macs
+from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.pruning.allocation import Target
 from legodnn.blocks.pruning.amc import EPISODES
 from legodnn.blocks.pruning.searches import agmc_search, amc_search, searched_widths

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from legodnn.blocks.cutting.extract import extract
-from legodnn.blocks.importing.graph import macs
+from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.recipe import Recipe
 from support.networks import of_six_tasks

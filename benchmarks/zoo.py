@@ -27,8 +27,9 @@ import numpy as np
 
 from legodnn.blocks.cutting.extract import Piece, compose_pieces, extract, output_names
 from legodnn.blocks.export.convert import Runner, convert
-from legodnn.blocks.importing.graph import LayerCall, alone, as_list, macs, rebuild
+from legodnn.blocks.importing.graph import LayerCall, alone, as_list, rebuild
 from legodnn.blocks.importing.layer_copies import blank_copy, give_state
+from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.importing.opening import functional
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.errors import LegoError

@@ -27,7 +27,7 @@ from legodnn.blocks.export.latency import latencies_ms
 from legodnn.blocks.export.options import evaluation_batch
 from legodnn.blocks.importing.checks import check_shapes, check_weights
 from legodnn.blocks.importing.data import input_arrays
-from legodnn.blocks.importing.graph import macs
+from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.importing.opening import as_given, in_float32
 from legodnn.blocks.importing.source_digest import source_digests
 from legodnn.blocks.jobs.local_processes import LocalProcesses

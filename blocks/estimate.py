@@ -11,7 +11,7 @@ import numpy as np
 from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.export.wanted_options import wanted_options
 from legodnn.blocks.importing.data import ModelInputs
-from legodnn.blocks.importing.graph import macs
+from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.training.composer import PATHS_OF_AN_IMAGE
 from legodnn.recipe import Recipe
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import Piece, extract
-from legodnn.blocks.importing.graph import macs
+from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.importing.models import open_model
 from legodnn.blocks.post_processing_segment import post_processing_at
 from legodnn.console import text_table

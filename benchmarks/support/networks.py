@@ -1,4 +1,4 @@
-"""Networks of kinds that keras.applications lacks: those of six tasks, others for the same tasks, and small ones."""
+"""Networks of kinds that keras.applications lacks: of six tasks, others for the same, small ones, with attention."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from legodnn.arrays import ImageShape
 from legodnn.blocks import zoo
+from support.transformers import mobilevit, vit_tiny
 
 import keras  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's start)
 from keras import layers  # isort: skip
@@ -134,4 +135,6 @@ OTHERS: dict[str, Callable[[], keras.Model]] = {
     "detector": detector,
     "autoencoder": autoencoder,
     "resnet8": resnet8,
+    "vit_tiny": lambda: vit_tiny(SHAPE),
+    "mobilevit": lambda: mobilevit((128, 128, 3)),
 }

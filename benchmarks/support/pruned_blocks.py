@@ -9,7 +9,7 @@ from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import extract
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.difference import relative_error
-from legodnn.blocks.importing.graph import macs
+from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.pruning.allocation import Target
 from legodnn.blocks.pruning.reconstruct import batched_outputs, features
 from legodnn.blocks.pruning.strategies import STRATEGIES, descendants

@@ -86,7 +86,7 @@ def build(name: str, path: Path) -> Store:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from legodnn.blocks.cutting.extract import extract
     from legodnn.blocks.export.convert import convert
-    from legodnn.blocks.importing.graph import macs
+    from legodnn.blocks.importing.macs import macs
     from legodnn.blocks.pruning.prune import descendant
 
     whole = model(name)
@@ -131,7 +131,7 @@ def one_block(name: str, path: Path) -> Store:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from legodnn.blocks.cutting.extract import compose_pieces, extract
     from legodnn.blocks.export.convert import convert
-    from legodnn.blocks.importing.graph import macs
+    from legodnn.blocks.importing.macs import macs
     from legodnn.blocks.importing.opening import functional
     from legodnn.blocks.pruning.prune import descendant
 
@@ -167,7 +167,7 @@ def both_precisions(name: str, path: Path) -> Store:
         return Store(found)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from legodnn.blocks.export.convert import convert
-    from legodnn.blocks.importing.graph import macs
+    from legodnn.blocks.importing.macs import macs
 
     import numpy as np  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's start)
 

@@ -64,8 +64,10 @@ class Channels:
         groups: the channels that can be removed.
         made: the IDs of the output channels of each layer that makes channels, by the layer's name.
         kept_whole: names of the calls whose channels cannot be removed, with the reason: what they read and write.
-        writes_whole: the same for layers of which only what they make cannot be removed; not for those whose channels
-            leave the block, which stay anyway.
+        kept_in_part: the same for calls of which only what they make, or only what they read, cannot be removed; not
+            for layers whose channels leave the block, which stay anyway.
+        readers: names of the calls that sum over the channels of their first input: those that make channels, and
+            products of two tensors.
         count: the number of channel IDs, which are 0 to count - 1.
     """
 
@@ -73,13 +75,14 @@ class Channels:
     groups: tuple[ChannelGroup, ...] = ()
     made: dict[str, IdArray] = field(default_factory=dict)
     kept_whole: dict[str, str] = field(default_factory=dict)
-    writes_whole: dict[str, str] = field(default_factory=dict)
+    kept_in_part: dict[str, str] = field(default_factory=dict)
+    readers: frozenset[str] = frozenset()
     count: int = 0
 
     @property
     def reasons(self) -> dict[str, str]:
         """Why channels stay, by the names of calls that read or write them."""
-        return self.kept_whole | self.writes_whole
+        return self.kept_whole | self.kept_in_part
 
     @cached_property
     def group_of(self) -> IdArray:
@@ -133,9 +136,10 @@ def analyse(block: keras.Model) -> Channels:
     for t in block.outputs:
         ids.fix(channels.of[id(t)])
     channels.made = {name: made for name, made in ids.made.items() if name not in channels.kept_whole}
+    channels.readers = frozenset({*channels.made, *(ids.summed - {*channels.kept_whole})})
     leaving = np.concatenate([channels.of[id(t)] for t in block.outputs])
-    inner = [name for name, made in channels.made.items() if not np.isin(made, leaving).all()]
-    channels.writes_whole = {name: ids.held[name] for name in inner if name in ids.held}
+    outer = {name for name, made in channels.made.items() if np.isin(made, leaving).all()}
+    channels.kept_in_part = {name: why for name, why in ids.held.items() if name not in {*outer, *channels.kept_whole}}
     channels.count = len(ids)
     channels.groups = _groups(channels, ids)
     return channels

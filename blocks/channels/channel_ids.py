@@ -14,7 +14,8 @@ class ChannelIds:
     Attributes:
         made: for each layer whose weights make channels, the IDs of its output channels.
         fixed: IDs of channels that must stay; every channel united with one of them must stay too.
-        held: for each layer whose weights make channels that it fixes itself, the reason.
+        held: for each call that fixes channels of what it makes or reads, but not all of both, the reason.
+        summed: names of calls that sum over the channels of their inputs and have no weights.
 
     Example: an addition unites the channels of two convolutions one by one.
         >>> ids = ChannelIds()
@@ -29,6 +30,7 @@ class ChannelIds:
         self.made: dict[str, IdArray] = {}
         self.fixed: list[int] = []
         self.held: dict[str, str] = {}
+        self.summed: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._parent)
@@ -60,6 +62,11 @@ class ChannelIds:
         """Unite all channels in each column of a table of IDs, shape (rows, columns)."""
         for row in table[1:]:
             self.unite(table[0], row)
+
+    def are_fixed(self, ids: IdArray) -> bool:
+        """Whether channels have to stay already, all of them."""
+        fixed = {self.root(i) for i in self.fixed}
+        return all(self.root(i) in fixed for i in ids.tolist())
 
     def fix(self, ids: IdArray) -> None:
         """Mark channels as ones that must stay."""

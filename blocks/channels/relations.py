@@ -25,6 +25,7 @@ from legodnn.blocks.channels.reasons import (
     normalises_other_axis,
 )
 from legodnn.blocks.importing.graph import LayerCall
+from legodnn.blocks.importing.macs import einsum_axes
 
 Relation = Callable[[LayerCall, Sequence[IdArray], ChannelIds], "IdArray | tuple[IdArray, ...] | str"]
 
@@ -89,6 +90,48 @@ def made_by_weights(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds)
     ids.unite_rows(inputs[0].reshape(groups, -1))
     ids.unite_rows(made.reshape(groups, -1))
     return made
+
+
+def product_of_two(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) -> IdArray | str:
+    """Follow channels through a product of two tensors, as in attention.
+
+    Channels that both have on their last axes go in both. Those of one alone become the output's, if they are on its
+    last axis. What is multiplied with positions of the other, or becomes positions, stays.
+    """
+    axes = _axes_of_product(call)
+    if axes is None:
+        return "it is no product of two tensors whose axes are all named"
+    first, second, written = axes
+    a, b, c = (part[-1] for part in axes)
+    if a == b:
+        if a in written[:-1]:
+            return "its channels become positions"
+        ids.unite(*inputs)
+        if a != c:
+            ids.summed.add(call.name)
+    for own, other, channels in ((a, second, inputs[0]), (b, first, inputs[1])):
+        if a != b and (own != c or own in other):
+            if not ids.are_fixed(channels):
+                ids.held[call.name] = "it multiplies or exchanges channels with positions"
+            ids.fix(channels)
+    if c in (a, b):
+        return inputs[0] if c == a else inputs[1]
+    made = ids.fresh(call.outputs[0].shape[-1])
+    ids.fix(made)
+    return made
+
+
+def _axes_of_product(call: LayerCall) -> tuple[str, str, str] | None:
+    """Return a letter for each axis of two factors and of their product; None if it is another product."""
+    if len(call.inputs) != 2:
+        return None
+    if call.kind == "Einsum":
+        return einsum_axes(call)
+    ranks = {len(t.shape) for t in (*call.inputs, *call.outputs)}
+    if len(ranks) > 1 or ranks == {1}:
+        return None
+    outer = "abcdefgh"[: ranks.pop() - 2]
+    return f"{outer}ij", f"{outer}jk", f"{outer}ik"
 
 
 def repeated(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) -> IdArray | str:

@@ -55,6 +55,7 @@ from legodnn.blocks.channels.relations import (
     from_positions,
     made_by_weights,
     picked,
+    product_of_two,
     repeated,
     reshaped,
     same_channels,
@@ -170,6 +171,7 @@ OPERATIONS: dict[str, ChannelRule] = {
     **_each(["FloorDivide", "LogicalAnd", "LogicalOr", "Logaddexp", "Mod", "Where"], united),
     "LogicalNot": ChannelRule(same_channels),
     "Concatenate": ChannelRule(concatenated),
+    **_each(["Einsum", "Matmul"], product_of_two),
     # Reductions and softmax.
     **_each(
         ["Amax", "Amin", "Logsumexp", "Max", "Mean", "Min", "Prod", "Std", "Sum", "Var"],

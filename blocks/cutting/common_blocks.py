@@ -39,7 +39,8 @@ from itertools import pairwise
 
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.division import Division, has_kernel, resolutions
-from legodnn.blocks.importing.graph import LayerCall, macs
+from legodnn.blocks.importing.graph import LayerCall
+from legodnn.blocks.importing.macs import macs
 from legodnn.errors import ModelError
 
 _PADDING = ("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D", "Pad")

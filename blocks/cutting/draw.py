@@ -12,7 +12,7 @@ from html import escape
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.cutting.layout import BOX_HEIGHT, LEFT_MARGIN, DrawnNode, SegmentLayout, call_label, lay_out
-from legodnn.blocks.importing.graph import macs
+from legodnn.blocks.importing.macs import macs
 
 _HUES = (212, 28, 150, 265, 340, 185, 48, 300)  # in an order in which neighbours differ
 _TRACK = 9  # pixels between connections that run side by side

@@ -17,7 +17,8 @@ from legodnn.blocks.export.conversion_job import CONVERSIONS, conversion_job, co
 from legodnn.blocks.export.convert import CHECKED_IMAGES, Runner, check_converted, convert
 from legodnn.blocks.export.wanted_options import option_file, option_name, option_place, wanted_options
 from legodnn.blocks.importing.data import Dataset, by_name
-from legodnn.blocks.importing.graph import calls, macs
+from legodnn.blocks.importing.graph import calls
+from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.jobs.job import Job, Workers
 from legodnn.blocks.kept_channels import KeptChannels
 from legodnn.errors import ModelError

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from legodnn.blocks.cutting.common_blocks import is_large
 from legodnn.blocks.cutting.extract import Piece
-from legodnn.blocks.importing.graph import macs
+from legodnn.blocks.importing.macs import macs
 from legodnn.manifest import Precision
 from legodnn.recipe import Recipe
 

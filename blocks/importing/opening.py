@@ -1,7 +1,7 @@
 """Opening a user's model: it becomes one flat Functional graph that computes in float32, which all later stages take.
 
 - The layers of nested models take the place of their calls, and so do those inside layers and models of somebody's own
-  (`own_layers`), where these do nothing else.
+  (`own_layers`), where these do nothing else. Attention becomes dense layers and products (`attention`).
 - Inputs take any number of images, also where the user's model takes a fixed one.
 - Policies such as mixed_float16 become float32, and so do casts and constants of other float types (`float_types`), and
   inputs of integers (`Input(dtype="uint8")`), which then take the same values as floats.
@@ -24,6 +24,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from legodnn.blocks.importing.attention import opened_attention
 from legodnn.blocks.importing.checks import check_sizes
 from legodnn.blocks.importing.difference import FLOAT32_TOLERANCE, relative_difference, sample_inputs
 from legodnn.blocks.importing.float_types import (
@@ -191,13 +192,15 @@ class _Copies:
         self.augmented = augmented
         self._of: dict[int, tuple[Any, Any]] = {}
         self._opened: dict[int, tuple[list[LayerCall], list[Tensor]] | None] = {}  # by the call's node
+        self._projections: dict[int, dict[str, Any]] = {}  # of attention layers
         self._names = set(taken)
 
     def opened(self, call: LayerCall) -> tuple[list[LayerCall], list[Tensor]] | None:
-        """Return what a call of somebody's own layer does, but of one without weights before a training on labels."""
+        """Return what attention does, or somebody's own layer, but one without weights before training on labels."""
         if id(call.node) not in self._opened:
-            stays = self.augmented and not getattr(call.operation, "weights", [])
-            self._opened[id(call.node)] = None if stays else opened_call(call)
+            parts = opened_attention(call, self._projections)
+            opens = not self.augmented or getattr(call.operation, "weights", [])
+            self._opened[id(call.node)] = parts or (opened_call(call) if opens else None)
         return self._opened[id(call.node)]
 
     def free_name(self, name: str) -> str:
@@ -213,10 +216,8 @@ class _Copies:
         if id(operation) not in self._of:
             taken = operation.name in self._names
             name = self.free_name(f"{within}_{operation.name}" if taken else operation.name)
-            copied = operation
-            if name != operation.name or _needs_copy(operation):
-                copied = _copy(operation, name)
-            self._of[id(operation)] = operation, copied
+            same = name == operation.name and not _needs_copy(operation)
+            self._of[id(operation)] = operation, operation if same else _copy(operation, name)
         return self._of[id(operation)][1]
 
     def give_states(self) -> None:
@@ -269,8 +270,7 @@ def _called(call: LayerCall, name: str, new: dict[int, Tensor], copies: _Copies)
         return [new[id(t)] for t in own[1]]
     if not isinstance(call.operation, keras.Model):
         args, kwargs = keras.tree.map_structure(float32_constant, call.node.arguments.fill_in(new))
-        results: list[Tensor] = keras.tree.flatten(copies.of(call.operation, name)(*args, **kwargs))
-        return results
+        return list(keras.tree.flatten(copies.of(call.operation, name)(*args, **kwargs)))
     inner = call.operation
     if isinstance(inner, keras.Sequential):
         inner = keras.Model(inner.inputs, inner.outputs, name=inner.name)

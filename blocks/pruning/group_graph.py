@@ -13,7 +13,8 @@ import numpy as np
 
 from legodnn.arrays import Floats
 from legodnn.blocks.channels.analysis import Channels
-from legodnn.blocks.importing.graph import LayerCall, call_macs, calls
+from legodnn.blocks.importing.graph import LayerCall, calls
+from legodnn.blocks.importing.macs import call_macs
 
 _HOPS = 3
 _KINDS = ("Conv", "Depthwise", "Dense", "Normalization", "Pooling", "Add", "Concatenate", "Multiply")

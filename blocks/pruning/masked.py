@@ -54,7 +54,7 @@ def run_masked(
     known = {id(t): ops.cast(x, t.dtype) for t, x in zip(block.inputs, inputs, strict=True)}
     for number, call in enumerate(calls(block)):
         read = known
-        if call.name in channels.made:
+        if call.name in channels.readers:
             x = known[id(call.inputs[0])]
             kept = ops.cast(ops.take(keep, channels.of[id(call.inputs[0])]), x.dtype)
             rest = ops.cast(means[number], x.dtype) * (1 - kept) if means else 0.0
@@ -102,7 +102,7 @@ def read_means(block: keras.Model, channels: Channels, inputs: Sequence[Any]) ->
         channels: what `analyse(block)` returned.
         inputs: sample inputs, each of shape (n, ...).
     """
-    readers = {i: call.inputs[0] for i, call in enumerate(calls(block)) if call.name in channels.made}
+    readers = {i: call.inputs[0] for i, call in enumerate(calls(block)) if call.name in channels.readers}
     if not readers:
         return {}
     values = values_of(block, [*readers.values()], inputs)

@@ -3,7 +3,8 @@
 A convolution or dense layer sums what its input channels contribute. Where two channels are equal, one of them can go,
 if its slice of every reader's kernel is added to the other's: the block computes what it did before (asymptotic soft
 cluster pruning; centripetal SGD, Ding et al., CVPR 2019). Channels are equal when all weights that make them are, from
-the layers that make them to those that scale or filter each channel on its own; `pull_together` makes them so.
+the layers that make them to those that scale or filter each channel on its own; `pull_together` makes them so. What a
+product of two tensors sums, as attention does queries times keys, is dropped: it has no kernel to take it over.
 """
 
 from __future__ import annotations
@@ -78,8 +79,8 @@ def pull_together(block: keras.Model, channels: Channels, clusters: Clusters, ra
 def merge_channels(block: keras.Model, channels: Channels, clusters: Clusters) -> tuple[IdArray, keras.Model]:
     """Return the IDs of the channels that were merged into others, and the block without them.
 
-    It computes what `block` computes when the channels of each cluster are equal. Its layers have the shapes that
-    `remove` gives them for these IDs; only the weights of readers differ.
+    It computes what `block` computes when the channels of each cluster are equal, and no product of two tensors sums
+    them. Its layers have the shapes that `remove` gives them for these IDs; only the weights of readers differ.
 
     Args:
         block: a Functional model.

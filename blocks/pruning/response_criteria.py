@@ -35,12 +35,16 @@ def reconstruction(block: keras.Model, channels: Channels, x: Any = None) -> Imp
         ModelError: there are no sample inputs.
     """
     x = _samples("reconstruction", x)
-    readers = [call for call in calls(block) if call.name in channels.made]
+    readers = [call for call in calls(block) if call.name in channels.readers]
     importance = np.zeros(channels.count)
     if not channels.groups:
         return importance
-    features = values_of(block, [call.inputs[0] for call in readers], x)
-    linear = [_linear(call.operation) for call in readers]
+    features = values_of(block, [t for call in readers for t in (call.inputs[0], call.inputs[-1])], x)
+    features, seconds = features[::2], features[1::2]
+    linear = [
+        _linear(call.operation) if call.name in channels.made else _times(call.operation, second)
+        for call, second in zip(readers, seconds, strict=True)
+    ]
     for group in channels.groups:
         change = np.zeros((len(group.coupled), len(group.coupled)))
         for call, feature, respond in zip(readers, features, linear, strict=True):
@@ -108,7 +112,7 @@ class _Gated(keras.Model):  # type: ignore[misc]
         self._sets_read = {
             twin.name: channels.set_of[channels.of[id(call.inputs[0])]]
             for call, twin in zip(calls(block), calls(self._block), strict=True)
-            if call.name in channels.made and (channels.set_of[channels.of[id(call.inputs[0])]] >= 0).any()
+            if call.name in channels.readers and (channels.set_of[channels.of[id(call.inputs[0])]] >= 0).any()
         }
         self.gates = self.add_weight(shape=(_BATCH, sets), initializer="ones", name="gates")
 
@@ -121,7 +125,7 @@ class _Gated(keras.Model):  # type: ignore[misc]
                 read = known[id(call.inputs[0])]
                 gate = ops.take(padded, self._sets_read[call.name] % padded.shape[1], axis=1)
                 gate = ops.reshape(gate, (_BATCH, *[1] * (len(read.shape) - 2), read.shape[-1]))
-                given = {id(call.inputs[0]): read * gate}
+                given = {**known, id(call.inputs[0]): read * gate}
             args, kwargs = call.node.arguments.fill_in(given)
             results = keras.tree.flatten(call.operation(*args, **kwargs))
             known.update((id(t), result) for t, result in zip(call.outputs, results, strict=True))
@@ -165,6 +169,11 @@ def _linear(layer: Any) -> Callable[[Array], Array]:
         return response
 
     return respond
+
+
+def _times(product: Any, second: Array) -> Callable[[Array], Array]:
+    """Return what a product of two tensors computes, as a function of the first."""
+    return lambda feature: ops.convert_to_numpy(product(feature, second))
 
 
 def _sample(response: Array) -> Array:

@@ -21,7 +21,8 @@ from legodnn.blocks.channels.analysis import Channels
 from legodnn.blocks.channels.channel_ids import IdArray
 from legodnn.blocks.channels.cuts import Cut
 from legodnn.blocks.channels.rules import channel_rule
-from legodnn.blocks.importing.graph import LayerCall, call_macs, calls, macs
+from legodnn.blocks.importing.graph import LayerCall, calls
+from legodnn.blocks.importing.macs import call_macs, macs
 
 # How many of its sets of coupled channels each group of `Channels.groups` keeps, shape (groups,). At least one each.
 Widths = NDArray[np.int64]
@@ -139,6 +140,10 @@ def width_costs(block: keras.Model, channels: Channels) -> WidthCosts:
             rows.append((call.name, read, written, of_call))
             continue
         weights = [] if again else getattr(call.operation, "weights", [])
+        if not weights and call_macs(call) and (read[:-1].any() or written[:-1].any()):
+            carried = np.array_equal(channels.of[id(call.inputs[0])], channels.of[id(call.outputs[0])])
+            rows.append((call.name, read, written, _of_product(call, carried, int(read @ sets), int(written @ sets))))
+            continue
         counts = (call_macs(call), sum(int(np.prod(w.shape)) for w in weights), sum(map(_bytes, weights)))
         for measure, count in zip(_COUNTED, counts, strict=True):
             others[measure][call.name] = others[measure].get(call.name, 0) + count
@@ -171,6 +176,19 @@ def _coefficients(call: LayerCall, cut: Cut, n: int, m: int) -> Floats:
     found: Floats = np.stack([none, (only_in - none) / n, (only_out - none) / m, both / (n * m)], axis=1)
     whole = found[0] @ [1, n, m, n * m]
     found[0] *= call_macs(call) / whole if whole else 0  # every value of a kernel is used at as many positions
+    return found
+
+
+def _of_product(call: LayerCall, carried: bool, n: int, m: int) -> Floats:
+    """Return the coefficients of a product of two tensors for each measure, shape (measures, 4).
+
+    Args:
+        call: the product.
+        carried: whether its channels are those of its first input, rather than of its second or none of either.
+        n, m: how many channels its first input and its output have.
+    """
+    found = np.zeros((len(_COUNTED), 4))
+    found[0, 2 if carried else 3] = call_macs(call) / (m if carried else n * m)
     return found
 
 

@@ -21,7 +21,7 @@ from legodnn.blocks.build_state import Checkpoint
 from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.importing.data import Dataset, by_name
 from legodnn.blocks.importing.difference import relative_error
-from legodnn.blocks.importing.graph import macs
+from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.training.batches import Batches
 from legodnn.blocks.training.fused_calls import run_fused, run_together
 from legodnn.blocks.training.loop import loop

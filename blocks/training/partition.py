@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.cutting.extract import Piece
-from legodnn.blocks.importing.graph import calls, macs
+from legodnn.blocks.importing.graph import calls
+from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.jobs.job import Workers
 from legodnn.errors import StoreError
 from legodnn.files import write_atomic

@@ -11,7 +11,8 @@ import pytest
 from keras import layers, ops
 
 from legodnn.blocks.channels.analysis import Channels, analyse
-from legodnn.blocks.importing.graph import calls, macs
+from legodnn.blocks.importing.graph import LayerCall, calls
+from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.pruning.allocation import Target
 from legodnn.blocks.pruning.prune import choose
 from legodnn.blocks.pruning.surgery import remove
@@ -33,6 +34,15 @@ def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
     return model
 
 
+def _sums(call: LayerCall) -> bool:
+    """Whether a call sums over the channels that it reads."""
+    if call.kind == "Einsum":  # of two tensors whose last axes are one that is summed over
+        *read, product = call.operation.subscripts.replace("->", ",").split(",")
+        return len({part[-1] for part in read}) == 1 and read[0][-1] not in product
+    # A grouped convolution with one channel a group sums nothing.
+    return isinstance(call.operation, READERS) and getattr(call.operation, "groups", 1) != call.inputs[0].shape[-1]
+
+
 def zeroed(model: keras.Model, gone: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
     """Return the model's output when convolutions and dense layers read zeros for all that depends on removed filters.
 
@@ -49,12 +59,14 @@ def zeroed(model: keras.Model, gone: dict[str, np.ndarray], x: np.ndarray) -> np
     values: list[dict[int, Any]] = [{id(model.inputs[0]): ops.convert_to_tensor(x)} for _ in range(runs)]
     for call in calls(model):
         given = values
-        # A grouped convolution with one channel a group sums nothing.
-        if isinstance(call.operation, READERS) and getattr(call.operation, "groups", 1) != call.inputs[0].shape[-1]:
-            read = [np.array(v[id(call.inputs[0])]) for v in values]
-            keep = np.all([(r == read[0]).all(axis=tuple(range(r.ndim - 1))) for r in read], axis=0)
+        if _sums(call):
             # Only this reader gets zeros: the others must still see which features depend on the removed filters.
-            given = [{id(call.inputs[0]): ops.convert_to_tensor(np.where(keep, r, np.float32(0)))} for r in read]
+            given = [{} for _ in values]
+            for t in call.inputs:
+                read = [np.array(v[id(t)]) for v in values]
+                keep = np.all([(r == read[0]).all(axis=tuple(range(r.ndim - 1))) for r in read], axis=0)
+                for known, r in zip(given, read, strict=True):
+                    known[id(t)] = ops.convert_to_tensor(np.where(keep, r, np.float32(0)))
         for number, known in enumerate(values):
             args, kwargs = call.node.arguments.fill_in(given[number])
             results = [np.array(result) for result in keras.tree.flatten(call.operation(*args, **kwargs))]

@@ -130,6 +130,15 @@ def _only_ones_move(value: GraphValue) -> bool:
     return moved == sorted(moved)
 
 
+def _led_by_batch(value: GraphValue) -> GraphValue:
+    """Return a value whose batch stands for the file's first dimension, if that is 1: all such may change places."""
+    if not value.batched or value.shape[:1] != (1,):
+        return value
+    order = list(value.order)
+    order[order.index(0)], order[0] = order[0], 0
+    return replace(value, order=tuple(order))
+
+
 def reordered(value: GraphValue, order: Shape, name: str) -> GraphValue:
     """Return a value whose dimensions are stored in another order, by a layer of that name if that needs one."""
     by_place = transposed_value(value, tuple(int(i) for i in np.argsort(order)))
@@ -155,6 +164,7 @@ def reshaped_where_stored(value: GraphValue, shape: Shape, name: str) -> GraphVa
     """
     if _only_ones_move(value):
         return reshaped_value(as_value(value.tensor, value.batched), shape, name)
+    value = _led_by_batch(value)
     groups = _together(value.shape, shape)
     if groups is None or not (value.batched and value.order[0] == 0):
         return reshaped_value(settled(value, f"{name}.turned"), shape, name)

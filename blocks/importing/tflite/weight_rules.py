@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from legodnn.blocks.importing.tflite.values import (
     canonical,
     flattened_turned,
     reshaped_value,
+    settled,
+    transposed_value,
     unbatched,
 )
 
@@ -164,7 +167,7 @@ def _transposed_convolution(op: RuleCall) -> GraphValue:
 def _fully_connected(op: RuleCall) -> GraphValue:
     value = op.settled(0)
     if not isinstance(op.inputs[1], np.ndarray):
-        return as_value(op.activated(_matmul(op, value, op.settled(1), False, True).tensor), value.batched)
+        return as_value(op.activated(_matmul(op, value, op.value(1), False, True).tensor), value.batched)
     kernel = op.constant(1)
     if kernel.ndim != 2 or not kernel.size or kernel.dtype != np.float32 or op.option("format"):
         raise NoRule(f"its weights are {kernel.dtype} of shape {kernel.shape}, or in a format of their own")
@@ -184,15 +187,46 @@ def _fully_connected(op: RuleCall) -> GraphValue:
 def _matmul(op: RuleCall, a: GraphValue, b: GraphValue, turn_a: bool, turn_b: bool) -> GraphValue:
     if min(len(a.order), len(b.order)) < 2:
         raise NoRule(f"matrices of shapes {a.shape} and {b.shape}")
-    a, b = aligned(a, b, op.name)
+    a, b = (_turned(v) if turn else v for v, turn in ((a, turn_a), (b, turn_b)))
+    if (a.waits or b.waits) and (product := _product_where_stored(op, a, b)) is not None:
+        return product
+    a, b = aligned(settled(a, f"{op.name}.turned"), settled(b, f"{op.name}.turned1"), op.name)
     if a.batched and len(a.order) < 3:  # the batch would be a dimension of the matrix
         a, b = unbatched(a, f"{op.name}.x"), unbatched(b, f"{op.name}.y")
-    x, y = (ops.swapaxes(v.tensor, -1, -2) if turn else v.tensor for v, turn in ((a, turn_a), (b, turn_b)))
-    return canonical(as_value(op.named(ops.matmul(x, y)), a.batched), f"{op.name}.batch")
+    return canonical(as_value(op.named(ops.matmul(a.tensor, b.tensor)), a.batched), f"{op.name}.batch")
+
+
+def _product_where_stored(op: RuleCall, a: GraphValue, b: GraphValue) -> GraphValue | None:
+    """Return a product of matrices whose dimensions stay where they are stored, so that channels stay on the last axis.
+
+    None if the two differ in a dimension that is not the matrices' own, or have the batch elsewhere than in front.
+    """
+    rank = len(a.order)
+    outer = ascii_lowercase[: rank - 2]
+    plain = all(v.batched and v.order[0] == 0 and len(v.order) == rank for v in (a, b))
+    if not plain or rank < 3 or a.shape[:-2] != b.shape[:-2] or a.shape[-1] != b.shape[-2]:
+        return None
+    of_a, of_b = ("".join(axes[i] for i in np.argsort(v.order)) for v, axes in ((a, f"{outer}xy"), (b, f"{outer}yz")))
+    written = f"{outer}xz"
+    # Channels of one factor alone go last, and heads before them, beside which they are put next.
+    if of_a[-1] == "x" and of_b[-1] != "z":
+        stored = f"{outer[0]}z{outer[1:]}x"
+    elif of_b[-1] == "z" and of_a[-1] != "x":
+        stored = f"{outer[0]}x{outer[1:]}z"
+    else:
+        stored = written
+    product = op.named(ops.einsum(f"{of_a},{of_b}->{stored}", a.tensor, b.tensor))
+    return GraphValue(product, True, tuple(stored.index(axis) for axis in written))
+
+
+def _turned(value: GraphValue) -> GraphValue:
+    """Return the transpose of matrices; the transposition waits."""
+    *outer, row, column = range(len(value.order))
+    return transposed_value(value, (*outer, column, row))
 
 
 def _batch_matmul(op: RuleCall) -> GraphValue:
-    return _matmul(op, op.settled(0), op.settled(1), bool(op.option("adjoint_x")), bool(op.option("adjoint_y")))
+    return _matmul(op, op.value(0), op.value(1), bool(op.option("adjoint_x")), bool(op.option("adjoint_y")))
 
 
 WEIGHT_RULES: dict[str, Rule] = {

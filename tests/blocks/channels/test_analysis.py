@@ -140,8 +140,8 @@ def test_an_activation_that_mixes_what_a_layer_makes_keeps_that_but_not_what_the
     found = between(layers.Conv2D(5, 3, activation=activation, name="it"))
     (group,) = groups(found)
     assert group.startswith("6 channels made by")
-    assert "is not known to keep channels apart" in found.writes_whole["it"]
-    assert found.reasons == found.writes_whole
+    assert "is not known to keep channels apart" in found.kept_in_part["it"]
+    assert found.reasons == found.kept_in_part
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from keras import layers, ops
 from legodnn.blocks import zoo
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import Piece, compose_pieces, extract, output_names
-from legodnn.blocks.importing.graph import alone, as_list, macs
+from legodnn.blocks.importing.graph import alone, as_list
+from legodnn.blocks.importing.macs import macs
 from tests.blocks.random_graphs import Ramp
 
 

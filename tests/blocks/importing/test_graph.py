@@ -11,7 +11,8 @@ import pytest
 from keras import layers, ops
 
 from legodnn.blocks import zoo
-from legodnn.blocks.importing.graph import calls, live_after, macs, rebuild, submodel
+from legodnn.blocks.importing.graph import calls, live_after, rebuild, submodel
+from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.importing.opening import as_given, functional
 from legodnn.errors import ModelError
 

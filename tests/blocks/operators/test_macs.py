@@ -1,4 +1,7 @@
-"""Multiply-accumulates are counted for every kind of layer that has them."""
+"""Multiply-accumulates are counted for every kind of layer that has them, and for products of tensors.
+
+Covers also: blocks.importing.macs.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,9 @@ from typing import Any
 
 import keras
 import pytest
-from keras import layers
+from keras import layers, ops
 
-from legodnn.blocks.importing.graph import macs
+from legodnn.blocks.importing.macs import macs
 
 
 @pytest.mark.parametrize(
@@ -42,3 +45,17 @@ def test_attention_counts_projections_scores_and_values() -> None:
     output = layers.MultiHeadAttention(num_heads=2, key_dim=3, value_dim=4)(query, value)
     projections = 5 * 8 * 2 * 3 + 7 * 6 * 2 * 3 + 7 * 6 * 2 * 4 + 5 * 2 * 4 * 8
     assert macs(keras.Model([query, value], output)) == projections + 5 * 7 * 2 * (3 + 4)
+
+
+@pytest.mark.parametrize(
+    ("product", "expected"),
+    [
+        (lambda a, b: ops.einsum("nqhc,nkhc->nhqk", a, b), 5 * 7 * 2 * 4),
+        (lambda a, b: ops.einsum("nqhc,nkhc->nqhc", a, b), 5 * 7 * 2 * 4),
+        (lambda a, b: ops.matmul(ops.transpose(a, (0, 2, 1, 3)), ops.transpose(b, (0, 2, 3, 1))), 5 * 7 * 2 * 4),
+        (lambda a, b: ops.einsum("...c,...c->...", a[:, :1], b[:, :1]), 0),  # axes without names are not counted
+    ],
+)
+def test_products_of_two_tensors_are_counted(product: Any, expected: int) -> None:
+    a, b = keras.Input((5, 2, 4)), keras.Input((7, 2, 4))
+    assert macs(keras.Model([a, b], product(a, b))) == expected

@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 from legodnn.blocks.export.convert import check_converted, convert
-from legodnn.blocks.importing.graph import macs
+from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.runtime.executors.interpreter import open_interpreter
 

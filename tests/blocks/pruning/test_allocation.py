@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 from legodnn.blocks.channels.analysis import analyse
-from legodnn.blocks.importing.graph import macs
+from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.pruning.allocation import (
     Allocator,
     Measure,

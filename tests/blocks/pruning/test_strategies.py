@@ -18,7 +18,7 @@ from keras import Input, layers
 
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.importing.difference import relative_error
-from legodnn.blocks.importing.graph import macs
+from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.pruning.allocation import Measure, PruningProblem, Target, pose
 from legodnn.blocks.pruning.criteria import batch_norm_scale, l1
 from legodnn.blocks.pruning.regimes import Means, Tune, gradual, layer_by_layer, one_shot, sparse_scales

@@ -14,7 +14,7 @@ from keras import layers
 from legodnn.blocks import zoo
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import extract
-from legodnn.blocks.importing.graph import macs
+from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.pruning.surgery import remove
 from legodnn.blocks.pruning.widths import full_widths, removed_ids, width_costs, widths_at
 from tests.blocks.random_graphs import NO_SHRINKING, conv, small_model

@@ -14,7 +14,8 @@ from keras import layers
 
 from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.cutting.extract import Piece
-from legodnn.blocks.importing.graph import calls, macs
+from legodnn.blocks.importing.graph import calls
+from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.jobs.local_processes import LocalProcesses
 from legodnn.blocks.training.partition import divide, jobs_of
 from legodnn.errors import StoreError

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from legodnn.blocks import zoo
-from legodnn.blocks.importing.graph import as_list, macs
+from legodnn.blocks.importing.graph import as_list
+from legodnn.blocks.importing.macs import macs
 from legodnn.errors import ModelError
 from legodnn.readings import AnchorBoxes, Anomaly, ClassMap, ClassScores, Coordinates, HeatMaps, Reading
 from tests.benchmarks.scripts import load

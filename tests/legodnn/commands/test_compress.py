@@ -29,7 +29,7 @@ from legodnn.blocks.compression import compress
 from legodnn.blocks.export.convert import Runner
 from legodnn.blocks.export.latency import latencies_ms
 from legodnn.blocks.importing.data_sources import load_data
-from legodnn.blocks.importing.graph import macs
+from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.pruning.draw_widths import GroupWidth
 from legodnn.blocks.pruning.searches import SEARCHES
 from legodnn.blocks.training.original import train_original

@@ -1,0 +1,74 @@
+"""Attention in files, where it is products of matrices: channels of queries, keys and values can go.
+
+Covers also: blocks.importing.tflite.weight_rules, blocks.importing.tflite.values.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from legodnn.blocks.channels.analysis import analyse
+from legodnn.blocks.importing.graph import calls
+from tests.blocks.importing.onnx.made import compared, file_of
+from tests.blocks.importing.tflite.compared import converted, imported
+
+HEADS = {"s": [1, 9, 3, 2, 4], "o": [1, 9, 8], "i": np.array(0), "j": np.array(1), "k": np.array(2)}
+MATRICES = {"w": (8, 24), "b": (24,), "u": (8, 8), "c": (8,), "f": np.array(0.7071), "p": np.array([1, 1, 1])}
+
+
+def groups(model: keras.Model) -> list[str]:
+    return [str(group) for group in analyse(model).groups]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        "q = Gather<axis=0>(t, i) k1 = Gather<axis=0>(t, j) v = Gather<axis=0>(t, k)",
+        "q1, k2, v1 = Split<axis=0>(t, p) q = Squeeze(q1, i0) k1 = Squeeze(k2, i0) v = Squeeze(v1, i0)",
+    ],
+)
+def test_heads_of_a_common_projection_lose_channels_together(tmp_path: Path, parts: str) -> None:
+    """PyTorch's networks of timm have one matrix for queries, keys and values."""
+    text = (
+        f"l = MatMul(x, w) m = Add(l, b) r = Reshape(m, s) t = Transpose<perm=[2,0,3,1,4]>(r) {parts} "
+        "k3 = Transpose<perm=[0,1,3,2]>(k1) qs = Mul(q, f) ks = Mul(k3, f) d = MatMul(qs, ks) e = Softmax<axis=-1>(d) "
+        "z = MatMul(e, v) z1 = Transpose<perm=[0,2,1,3]>(z) h = Reshape(z1, o) g = MatMul(h, u) y = Add(g, c)"
+    )
+    weights: dict[str, Any] = {**HEADS, **MATRICES, "i0": np.array([0])}
+    path = file_of(tmp_path / "m.onnx", text, "float[1,9,8] x", **{n: v for n, v in weights.items() if n in text})
+    model = compared(path, (1, 9, 8), images=False)
+    assert [len(group.coupled) for group in analyse(model).groups] == [4]
+    assert sum(call.kind == "Permute" for call in calls(model)) <= 1
+
+
+def test_queries_and_keys_go_together_and_values_alone(tmp_path: Path) -> None:
+    """As exporters write layers with a projection for each."""
+    heads = " ".join(
+        f"l{n} = MatMul(x, w{n}) r{n} = Reshape(l{n}, s) t{n} = Transpose<perm=[0,2,{turn},{last}]>(r{n})"
+        for n, turn, last in (("q", 1, 3), ("k", 3, 1), ("v", 1, 3))
+    )
+    text = (
+        f"{heads} d = MatMul(tq, tk) ds = Mul(d, f) e = Softmax<axis=-1>(ds) z = MatMul(e, tv) "
+        "z1 = Transpose<perm=[0,2,1,3]>(z) h = Reshape(z1, o) y = MatMul(h, u)"
+    )
+    weights: dict[str, Any] = {"s": np.array([1, 9, 2, 4]), "o": np.array([1, 9, 8]), "f": np.array(0.5)}
+    weights |= dict.fromkeys(("wq", "wk", "wv", "u"), (8, 8))
+    model = compared(file_of(tmp_path / "m.onnx", text, "float[1,9,8] x", **weights), (1, 9, 8), images=False)
+    assert sorted(len(group.makers) for group in analyse(model).groups) == [2, 4]
+    assert {len(group.coupled) for group in analyse(model).groups} == {4}
+    assert not any(call.kind == "Permute" for call in calls(model))
+
+
+def test_what_an_attention_layer_was_exported_to_loses_channels_as_the_layer_does() -> None:
+    inputs = keras.Input((9, 8))
+    layer = layers.MultiHeadAttention(2, 4, name="att")
+    model = keras.Model(inputs, layers.Dense(5)(layer(inputs, inputs)))
+    found = imported(converted(lambda x: model(x), (1, 9, 8)))
+    assert [len(group.coupled) for group in analyse(found).groups] == [4, 4, 8]
+    assert not any(call.kind == "Permute" for call in calls(found))

@@ -59,7 +59,9 @@ def test_an_attention_layer_is_opened(layer: Any) -> None:
     sizes = (layer.key_dim, layer.value_dim)
     makers = (f"att_query x {layer.num_heads} + att_key x {layer.num_heads}", f"att_value x {layer.num_heads}")
     expected = [f"{n} channels made by {by}" for n, by in zip(sizes, makers, strict=True)]
-    assert [str(group) for group in analyse(found).groups] == expected
+    channels = analyse(found)
+    assert [str(group) for group in channels.groups] == expected
+    assert [*channels.reasons] == ["att_weights"]
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ def test_channels_are_followed_through_products(check_body: Any, product: Any, f
         (lambda a, b: ops.matmul(a, b[:, :6]), ["6 channels made by b"], "it multiplies or exchanges channels with"),
         (lambda a, b: ops.einsum("npc,ncd->npd", a, b[:, :6]), ["6 channels made by b"], "it multiplies or exchanges"),
         (lambda a, b: ops.einsum("npc,npd->ncd", a, b), ["6 channels made by b"], "it multiplies or exchanges"),
+        (lambda a, b: ops.einsum("npc,ncd->npc", a, b[:, :6]), [], "it multiplies or exchanges"),
         (lambda a, b: ops.einsum("npc,nqd->npq", a, b), [], "it multiplies or exchanges"),
         (lambda a, b: ops.einsum("npc,npc->ncp", a, b), [], "its channels become positions"),
         (lambda a, b: ops.einsum("...c,...c->...c", a, b), [], "it is no product of two tensors whose axes"),
@@ -85,7 +86,8 @@ def test_attention_is_pruned_by_any_criterion(criterion: Any, random_weights: An
     assert widths == [8, 8, 8, 8]
 
 
-def test_the_reconstruction_criterion_keeps_what_a_product_sums() -> None:
+@pytest.mark.parametrize("criterion", [reconstruction, taylor])
+def test_what_a_product_sums_is_rated_by_both_factors(criterion: Any) -> None:
     """Of the channels that queries and keys have, those with small products go, whichever factor is small."""
     inputs = keras.Input((9, 6))
     q, k = layers.Dense(6, name="q", use_bias=False), layers.Dense(6, name="k", use_bias=False)
@@ -93,7 +95,7 @@ def test_the_reconstruction_criterion_keeps_what_a_product_sums() -> None:
     q.set_weights([np.diag([1.0, 9, 1, 9, 1, 9])])
     k.set_weights([np.diag([1.0, 1e-3, 1, 1, 1, 1e-3])])
     x = np.random.default_rng(0).normal(size=(50, 9, 6)).astype(np.float32)
-    pruned = descendant(block, 0.34, reconstruction, x=x)
+    pruned = descendant(block, 0.34, criterion, x=x)
     assert pruned.get_layer("q").get_weights()[0].sum(axis=0).tolist() == [1, 1, 9, 1]
 
 

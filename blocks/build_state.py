@@ -14,6 +14,8 @@ can be killed at any moment and the same command goes on.
       files/block1/s0.4.tflite ...
       evaluated.json         accuracy of compositions evaluated so far
 
+A build that ends before it has finished anything, as when it is refused, leaves no folder.
+
 Every file is written beside its place and renamed, so it is whole or absent. In .npz files arrays are nested in dicts
 and lists (`array_tree`).
 """
@@ -37,6 +39,9 @@ from legodnn.errors import StoreError
 from legodnn.files import write_atomic
 from legodnn.recipe import Recipe
 from legodnn.schema import to_json
+
+# What the folder holds before anything is finished.
+_BEGUN = {"recipe.json", "source.json", "jobs.json", "lock"}
 
 _REMEDY = "remove it and run the same command again"
 
@@ -99,6 +104,8 @@ class BuildState:
 
     def __enter__(self) -> Self:
         """Lock the folder against other builds; StoreError if one is running."""
+        if not (self.path / "recipe.json").exists():  # another process left nothing and took it away
+            write_atomic(self.path / "recipe.json", to_json(self.recipe))
         self._lock = (self.path / "lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -108,10 +115,12 @@ class BuildState:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self.path.exists() and {entry.name for entry in self.path.iterdir()} <= _BEGUN:
+            self.remove()  # nothing is lost, and what is asked for next may be something else
         self._lock.close()
 
     def remove(self) -> None:
-        """Remove the folder, once the store is written."""
+        """Remove the folder, once the store is written or where nothing is finished."""
         shutil.rmtree(self.path)
 
     def check_source(self, digests: Mapping[str, str]) -> None:

@@ -81,6 +81,21 @@ def test_one_process_at_a_time_holds_the_folder(work: BuildState, tmp_path: Path
         pass
 
 
+@pytest.mark.parametrize("finished", [False, True])
+def test_what_ends_before_anything_is_finished_leaves_no_folder(
+    work: BuildState, tmp_path: Path, finished: bool
+) -> None:
+    """As when a target cannot be reached: the next command may ask for another one."""
+    with pytest.raises(ValueError, match="refused"), work:
+        work.check_source({"model": "1"})
+        if finished:
+            work.leave_out({"block1/s0.9": "it removes no channel"})
+        raise ValueError("refused")
+    assert work.path.exists() == finished
+    if not finished:
+        BuildState(tmp_path / "store", RECIPE.model_copy(update={"seed": 1}))
+
+
 def test_a_process_that_is_killed_lets_go_of_the_folder(work: BuildState) -> None:
     code = (
         f"import fcntl, time; f = open({str(work.path / 'lock')!r}, 'w'); fcntl.flock(f, fcntl.LOCK_EX)\n"

@@ -86,11 +86,10 @@ def test_what_ends_before_anything_is_finished_leaves_no_folder(
     work: BuildState, tmp_path: Path, finished: bool
 ) -> None:
     """As when a target cannot be reached: the next command may ask for another one."""
-    with pytest.raises(ValueError, match="refused"), work:
+    with work:
         work.check_source({"model": "1"})
         if finished:
             work.leave_out({"block1/s0.9": "it removes no channel"})
-        raise ValueError("refused")
     assert work.path.exists() == finished
     if not finished:
         BuildState(tmp_path / "store", RECIPE.model_copy(update={"seed": 1}))

@@ -65,6 +65,29 @@ def test_queries_and_keys_go_together_and_values_alone(tmp_path: Path) -> None:
     assert not any(call.kind == "Permute" for call in calls(model))
 
 
+def test_attention_of_pytorch_loses_channels_of_all_heads(tmp_path: Path) -> None:
+    """As `torch.nn.MultiheadAttention` is exported, in torchvision's networks: positions come first, then the batch."""
+    heads = " ".join(
+        f"{n} = Gather<axis=0>(sq, i{n}) {n}r = Reshape({n}, sr) {n}t = Transpose<perm=[1,0,2]>({n}r) "
+        f"{n}4 = Reshape({n}t, s4)"
+        for n in "qkv"
+    )
+    text = (
+        "t = Transpose<perm=[1,0,2]>(x) l0 = MatMul(t, w) l = Add(l0, b) r = Reshape(l, s3) un = Unsqueeze(r, a0) "
+        f"tr = Transpose<perm=[3,1,2,0,4]>(un) sq = Squeeze(tr, a3) {heads} kt4 = Transpose<perm=[0,1,3,2]>(k4) "
+        "qs = Mul(q4, f) ks = Mul(kt4, f) d = MatMul(qs, ks) e = Softmax<axis=-1>(d) z = MatMul(e, v4) "
+        "zp = Transpose<perm=[2,0,1,3]>(z) zr = Reshape(zp, so) g = Gemm<transB=1>(zr, u, c) ro = Reshape(g, s1) "
+        "y = Transpose<perm=[1,0,2]>(ro)"
+    )
+    shapes = {"s3": [9, 1, 3, 8], "sr": [9, 2, 4], "s4": [1, 2, 9, 4], "so": [9, 8], "s1": [9, 1, 8]}
+    places = {"a0": [0], "a3": [3], "iq": 0, "ik": 1, "iv": 2}
+    weights: dict[str, Any] = {name: np.array(numbers) for name, numbers in (shapes | places).items()}
+    weights |= {name: MATRICES[name] for name in "wbucf"}
+    path = file_of(tmp_path / "m.onnx", text, "float[1,9,8] x", **weights)
+    model = compared(path, (1, 9, 8), images=False)
+    assert groups(model) == ["4 channels made by l0 x 6"]
+
+
 def test_what_an_attention_layer_was_exported_to_loses_channels_as_the_layer_does() -> None:
     inputs = keras.Input((9, 8))
     layer = layers.MultiHeadAttention(2, 4, name="att")

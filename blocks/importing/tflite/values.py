@@ -101,7 +101,7 @@ def canonical(value: GraphValue, name: str) -> GraphValue:
     """
     if value.batched or value.shape[:1] != (1,):
         return value
-    return reshaped_value(settled(value, f"{name}.turned"), value.shape, name)
+    return reshaped_where_stored(value, value.shape, name)
 
 
 def transposed_value(value: GraphValue, order: Shape) -> GraphValue:
@@ -130,13 +130,15 @@ def _only_ones_move(value: GraphValue) -> bool:
     return moved == sorted(moved)
 
 
-def _led_by_batch(value: GraphValue) -> GraphValue:
-    """Return a value whose batch stands for the file's first dimension, if that is 1: all such may change places."""
-    if not value.batched or value.shape[:1] != (1,):
-        return value
-    order = list(value.order)
-    order[order.index(0)], order[0] = order[0], 0
-    return replace(value, order=tuple(order))
+def led_by_batch(value: GraphValue) -> GraphValue:
+    """Return a value with its elements as they are, and 1, for which the batch stands, before all other dimensions."""
+    rest = (i for i in value.order if i) if value.batched else (i + 1 for i in value.order)
+    return GraphValue(value.tensor, True, (0, *rest))
+
+
+def not_led(value: GraphValue) -> GraphValue:
+    """Return a value without its first dimension, for which the batch stands. This undoes `led_by_batch`."""
+    return GraphValue(value.tensor, False, tuple(i - 1 for i in value.order[1:]))
 
 
 def reordered(value: GraphValue, order: Shape, name: str) -> GraphValue:
@@ -164,28 +166,25 @@ def reshaped_where_stored(value: GraphValue, shape: Shape, name: str) -> GraphVa
     """
     if _only_ones_move(value):
         return reshaped_value(as_value(value.tensor, value.batched), shape, name)
-    value = _led_by_batch(value)
-    groups = _together(value.shape, shape)
-    if groups is None or not (value.batched and value.order[0] == 0):
-        return reshaped_value(settled(value, f"{name}.turned"), shape, name)
-    stored = [int(i) for i in np.argsort(value.order)]  # the file's dimension in each place
+    led, wanted = led_by_batch(value), shape if shape[:1] == (1,) else (1, *shape)
+    groups = _together(led.shape, wanted)
+    stored = [int(i) for i in np.argsort(led.order)]  # the file's dimension in each place
     ordered = sorted(groups, key=lambda group: min(stored.index(i) for i in group[0]))
     places = np.argsort([i for old, _ in ordered for i in old])
-    value = reordered(value, tuple(int(i) for i in places), f"{name}.turned")
+    led = reordered(led, tuple(int(i) for i in places), f"{name}.turned")
     new = [i for _, group in ordered for i in group]
-    result = reshaped_value(as_value(value.tensor), tuple(shape[i] for i in new), name)
-    return replace(result, order=tuple(int(i) for i in np.argsort(new)))
+    result = reshaped_value(as_value(led.tensor), tuple(wanted[i] for i in new), name)
+    result = replace(result, order=tuple(int(i) for i in np.argsort(new)))
+    return result if shape == wanted else not_led(result)
 
 
-def _together(old: Shape, new: Shape) -> list[tuple[list[int], list[int]]] | None:
-    """Return which dimensions of two shapes hold the same elements, first to last; None if the first is not 1 in both.
+def _together(old: Shape, new: Shape) -> list[tuple[list[int], list[int]]]:
+    """Return which dimensions of two shapes, both of which begin with 1, hold the same elements, first to last.
 
     Example:
         >>> _together((1, 6, 5, 4), (1, 2, 3, 20))
         [([0], [0]), ([1], [1, 2]), ([2, 3], [3])]
     """
-    if old[:1] != (1,) or new[:1] != (1,):
-        return None
     found: list[tuple[list[int], list[int]]] = [([0], [0])]
     i = j = 1
     while i < len(old) and j < len(new):

@@ -19,6 +19,8 @@ from legodnn.blocks.importing.tflite.values import (
     as_value,
     canonical,
     flattened_turned,
+    led_by_batch,
+    not_led,
     reshaped_value,
     settled,
     transposed_value,
@@ -201,22 +203,24 @@ def _product_where_stored(op: RuleCall, a: GraphValue, b: GraphValue) -> GraphVa
 
     None if the two differ in a dimension that is not the matrices' own, or have the batch elsewhere than in front.
     """
-    rank = len(a.order)
-    outer = ascii_lowercase[: rank - 2]
-    plain = all(v.batched and v.order[0] == 0 and len(v.order) == rank for v in (a, b))
-    if not plain or rank < 3 or a.shape[:-2] != b.shape[:-2] or a.shape[-1] != b.shape[-2]:
+    batched = a.batched
+    if a.batched != b.batched or a.shape[:-2] != b.shape[:-2] or a.shape[-1] != b.shape[-2]:
         return None
+    if batched and (len(a.order) < 3 or a.order[0] or b.order[0]):
+        return None
+    a, b = led_by_batch(a), led_by_batch(b)
+    outer = ascii_lowercase[: len(a.order) - 2]
     of_a, of_b = ("".join(axes[i] for i in np.argsort(v.order)) for v, axes in ((a, f"{outer}xy"), (b, f"{outer}yz")))
-    written = f"{outer}xz"
+    written = stored = f"{outer}xz"
     # Channels of one factor alone go last, and heads before them, beside which they are put next.
+    front, heads = outer[: max(1, len(outer) - 1)], outer[1:][-1:]
     if of_a[-1] == "x" and of_b[-1] != "z":
-        stored = f"{outer[0]}z{outer[1:]}x"
+        stored = f"{front}z{heads}x"
     elif of_b[-1] == "z" and of_a[-1] != "x":
-        stored = f"{outer[0]}x{outer[1:]}z"
-    else:
-        stored = written
+        stored = f"{front}x{heads}z"
     product = op.named(ops.einsum(f"{of_a},{of_b}->{stored}", a.tensor, b.tensor))
-    return GraphValue(product, True, tuple(stored.index(axis) for axis in written))
+    found = GraphValue(product, True, tuple(stored.index(axis) for axis in written))
+    return found if batched else not_led(found)
 
 
 def _turned(value: GraphValue) -> GraphValue:

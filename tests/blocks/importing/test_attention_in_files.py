@@ -88,6 +88,36 @@ def test_attention_of_pytorch_loses_channels_of_all_heads(tmp_path: Path) -> Non
     assert groups(model) == ["4 channels made by l0 x 6"]
 
 
+def test_attention_of_a_whole_image_loses_channels(tmp_path: Path) -> None:
+    """A non-local block with channels first: no heads, and a product that has the channels of its first factor."""
+    text = (
+        "a = Conv(x, wa) b = Conv(x, wb) g = Conv(x, wg) ar = Reshape(a, s) br = Reshape(b, s) gr = Reshape(g, s) "
+        "at = Transpose<perm=[0,2,1]>(ar) f = MatMul(at, br) e = Softmax<axis=-1>(f) et = Transpose<perm=[0,2,1]>(e) "
+        "z = MatMul(gr, et) zr = Reshape(z, o) h = Conv(zr, wh) y = Add(x, h)"
+    )
+    weights: dict[str, Any] = dict.fromkeys(("wa", "wb", "wg"), (6, 4, 1, 1))
+    weights |= {"wh": (4, 6, 1, 1), "s": np.array([1, 6, 9]), "o": np.array([1, 6, 3, 3])}
+    model = compared(file_of(tmp_path / "m.onnx", text, "float[1,4,3,3] x", **weights), (1, 4, 3, 3))
+    assert groups(model) == ["6 channels made by b + a", "6 channels made by g"]
+    assert not any(call.kind == "Permute" for call in calls(model))
+
+
+def test_heads_in_windows_lose_channels(tmp_path: Path) -> None:
+    """As Swin's: windows are a dimension of their own, and more are sliced than a device can."""
+    text = (
+        "p = Reshape(x, m) l = MatMul(p, w) r = Reshape(l, s) t = Transpose<perm=[2,0,3,1,4]>(r) "
+        "q = Gather<axis=0>(t, i) k = Gather<axis=0>(t, j) v = Gather<axis=0>(t, n) kt = Transpose<perm=[0,1,3,2]>(k) d = MatMul(q, kt) "
+        "e = Softmax<axis=-1>(d) z = MatMul(e, v) zt = Transpose<perm=[0,2,1,3]>(z) h = Reshape(zt, m) g = MatMul(h, u) "
+        "y = Reshape(g, o)"
+    )
+    weights: dict[str, Any] = {"s": np.array([4, 6, 3, 2, 4]), "m": np.array([4, 6, 8]), "o": np.array([1, 24, 8])}
+    weights |= {"w": (8, 24), "u": (8, 8)}
+    weights |= {"i": np.array(0), "j": np.array(1), "n": np.array(2)}
+    model = compared(file_of(tmp_path / "m.onnx", text, "float[1,24,8] x", **weights), (1, 24, 8), images=False)
+    assert groups(model) == ["4 channels made by l x 6"]
+    assert not any(call.kind == "Permute" for call in calls(model))
+
+
 def test_what_an_attention_layer_was_exported_to_loses_channels_as_the_layer_does() -> None:
     inputs = keras.Input((9, 8))
     layer = layers.MultiHeadAttention(2, 4, name="att")

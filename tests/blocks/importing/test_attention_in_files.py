@@ -106,9 +106,9 @@ def test_heads_in_windows_lose_channels(tmp_path: Path) -> None:
     """As Swin's: windows are a dimension of their own, and more are sliced than a device can."""
     text = (
         "p = Reshape(x, m) l = MatMul(p, w) r = Reshape(l, s) t = Transpose<perm=[2,0,3,1,4]>(r) "
-        "q = Gather<axis=0>(t, i) k = Gather<axis=0>(t, j) v = Gather<axis=0>(t, n) kt = Transpose<perm=[0,1,3,2]>(k) d = MatMul(q, kt) "
-        "e = Softmax<axis=-1>(d) z = MatMul(e, v) zt = Transpose<perm=[0,2,1,3]>(z) h = Reshape(zt, m) g = MatMul(h, u) "
-        "y = Reshape(g, o)"
+        "q = Gather<axis=0>(t, i) k = Gather<axis=0>(t, j) v = Gather<axis=0>(t, n) "
+        "kt = Transpose<perm=[0,1,3,2]>(k) d = MatMul(q, kt) e = Softmax<axis=-1>(d) z = MatMul(e, v) "
+        "zt = Transpose<perm=[0,2,1,3]>(z) h = Reshape(zt, m) g = MatMul(h, u) y = Reshape(g, o)"
     )
     weights: dict[str, Any] = {"s": np.array([4, 6, 3, 2, 4]), "m": np.array([4, 6, 8]), "o": np.array([1, 24, 8])}
     weights |= {"w": (8, 24), "u": (8, 8)}

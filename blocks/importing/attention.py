@@ -49,7 +49,9 @@ def opened_attention(
         or any(x is not None and x is not False for x in given.values())
     ):
         return None
-    dense = projections.setdefault(id(layer), _projections(layer))
+    if id(layer) not in projections:
+        projections[id(layer)] = _projections(layer)
+    dense = projections[id(layer)]
     heads = {}
     for label, tensor in zip(_LABELS, read, strict=False):
         made = dense[label](tensor)
@@ -79,15 +81,19 @@ def _softmax(scores: Tensor, axes: int, name: str) -> Tensor:
 def _is_plain(layer: Any) -> bool:
     """Whether a layer has four projections of vectors, without a gate, a window, or rules for its weights."""
     rules = ("_kernel_constraint", "_bias_constraint", "_activity_regularizer")
-    odd = ("_use_gate", "_sliding_window", *rules)
-    return not any(getattr(layer, name, None) for name in odd) and layer.output_dense.kernel.ndim == 3
+    odd = any(getattr(layer, name, None) for name in ("_use_gate", "_sliding_window", *rules))
+    adapted = any(getattr(part, "lora_enabled", False) for part in _parts(layer))
+    return not odd and not adapted and layer.output_dense.kernel.ndim == 3
+
+
+def _parts(layer: Any) -> tuple[Any, ...]:
+    return layer.query_dense, layer.key_dense, layer.value_dense, layer.output_dense
 
 
 def _projections(layer: Any) -> dict[str, Any]:
     """Return the projections of an attention layer as dense layers, with its weights."""
-    parts = (layer.query_dense, layer.key_dense, layer.value_dense, layer.output_dense)
     made = {}
-    for label, part in zip(_LABELS, parts, strict=True):
+    for label, part in zip(_LABELS, _parts(layer), strict=True):
         kernel, *bias = part.get_weights()
         kernel = kernel.reshape((-1, kernel.shape[-1]) if label == "output" else (kernel.shape[0], -1))
         dense = keras.layers.Dense(

@@ -132,6 +132,13 @@ def test_what_an_attention_layer_does_besides_keeps_it_whole(body: Any, shape: A
     assert not any(name.startswith("att_") for name in (call.name for call in calls(found)))
 
 
+def test_attention_that_is_adapted_stays_whole() -> None:
+    inputs, layer = keras.Input(TOKENS), attention()
+    model = keras.Model(inputs, layer(inputs, inputs))
+    layer.query_dense.enable_lora(2)
+    assert "MultiHeadAttention" in kinds(functional(model))
+
+
 @pytest.mark.parametrize("axes", [(2,), (1, 2)])
 def test_attention_over_some_axes_is_exported(axes: tuple[int, ...]) -> None:
     """A softmax of a `.tflite` file takes four dimensions at most; the scores have five and six."""

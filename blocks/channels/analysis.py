@@ -136,7 +136,7 @@ def analyse(block: keras.Model) -> Channels:
     for t in block.outputs:
         ids.fix(channels.of[id(t)])
     channels.made = {name: made for name, made in ids.made.items() if name not in channels.kept_whole}
-    channels.readers = frozenset({*channels.made, *(ids.summed - {*channels.kept_whole})})
+    channels.readers = frozenset({*channels.made, *ids.summed})
     leaving = np.concatenate([channels.of[id(t)] for t in block.outputs])
     outer = {name for name, made in channels.made.items() if np.isin(made, leaving).all()}
     channels.kept_in_part = {name: why for name, why in ids.held.items() if name not in {*outer, *channels.kept_whole}}

@@ -25,7 +25,7 @@ from legodnn.blocks.channels.reasons import (
     normalises_other_axis,
 )
 from legodnn.blocks.importing.graph import LayerCall
-from legodnn.blocks.importing.macs import einsum_axes
+from legodnn.blocks.importing.macs import axes_of_product
 
 Relation = Callable[[LayerCall, Sequence[IdArray], ChannelIds], "IdArray | tuple[IdArray, ...] | str"]
 
@@ -98,7 +98,7 @@ def product_of_two(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) 
     Channels that both have on their last axes go in both. Those of one alone become the output's, if they are on its
     last axis. What is multiplied with positions of the other, or becomes positions, stays.
     """
-    axes = _axes_of_product(call)
+    axes = axes_of_product(call)
     if axes is None:
         return "it is no product of two tensors whose axes are all named"
     first, second, written = axes
@@ -119,19 +119,6 @@ def product_of_two(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) 
     made = ids.fresh(call.outputs[0].shape[-1])
     ids.fix(made)
     return made
-
-
-def _axes_of_product(call: LayerCall) -> tuple[str, str, str] | None:
-    """Return a letter for each axis of two factors and of their product; None if it is another product."""
-    if len(call.inputs) != 2:
-        return None
-    if call.kind == "Einsum":
-        return einsum_axes(call)
-    ranks = {len(t.shape) for t in (*call.inputs, *call.outputs)}
-    if len(ranks) > 1 or ranks == {1}:
-        return None
-    outer = "abcdefgh"[: ranks.pop() - 2]
-    return f"{outer}ij", f"{outer}jk", f"{outer}ik"
 
 
 def repeated(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) -> IdArray | str:

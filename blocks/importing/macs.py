@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from string import ascii_lowercase
 from typing import Any
 
 import keras
@@ -20,8 +21,8 @@ def call_macs(call: LayerCall) -> int:
     layer: Any = call.operation
     if call.kind in ("MultiHeadAttention", "GroupedQueryAttention"):
         return _attention_macs(call)
-    if call.kind in ("Einsum", "Matmul") and len(call.inputs) == 2:
-        return _product_macs(call)
+    if axes := axes_of_product(call):
+        return _product_macs(call, axes)
     while isinstance(layer, keras.layers.TimeDistributed | keras.layers.SpectralNormalization):
         layer = layer.layer  # the shapes of the call tell how often it runs
     if isinstance(layer, keras.Model):
@@ -44,29 +45,35 @@ def call_macs(call: LayerCall) -> int:
     return int(total)
 
 
-def _product_macs(call: LayerCall) -> int:
-    """Count a product of two tensors, whose first axis is the batch's."""
-    shapes = [tensor.shape for tensor in call.inputs]
-    if call.kind == "Matmul":
-        return int(math.prod(call.outputs[0].shape[1:]) * shapes[0][-1])
-    if (parts := einsum_axes(call)) is None:
-        return 0
-    sizes = {axis: n for part, shape in zip(parts, shapes, strict=False) for axis, n in zip(part, shape, strict=True)}
-    return int(math.prod(n for axis, n in sizes.items() if axis != parts[0][0]))
-
-
-def einsum_axes(call: LayerCall) -> tuple[str, str, str] | None:
-    """Return a letter for each axis of both inputs and of the output of `keras.ops.einsum`; None if they are not named.
+def axes_of_product(call: LayerCall) -> tuple[str, str, str] | None:
+    """Return a letter for each axis of two factors and of their product; None if a call is no such product.
 
     Example:
         >>> a, b = keras.Input((5, 2, 8)), keras.Input((7, 2, 8))
         >>> model = keras.Model([a, b], keras.ops.einsum("nqhc,nkhc->nhqk", a, b))
-        >>> einsum_axes(calls(model)[0])
+        >>> axes_of_product(calls(model)[0])
         ('nqhc', 'nkhc', 'nhqk')
     """
-    parts = call.operation.subscripts.replace("->", ",").split(",")
-    named = len(parts) == 3 and all(part.isalpha() and len({*part}) == len(part) for part in parts)
-    return (parts[0], parts[1], parts[2]) if named else None
+    if call.kind not in ("Einsum", "Matmul") or len(call.inputs) != 2:
+        return None
+    if call.kind == "Einsum":
+        parts = call.operation.subscripts.replace("->", ",").split(",")
+        named = len(parts) == 3 and all(part.isalpha() and len({*part}) == len(part) for part in parts)
+        return (parts[0], parts[1], parts[2]) if named else None
+    ranks = {len(t.shape) for t in (*call.inputs, *call.outputs)}
+    if len(ranks) > 1 or ranks == {1}:
+        return None
+    outer = ascii_lowercase[: ranks.pop() - 2]
+    return f"{outer}xy", f"{outer}yz", f"{outer}xz"
+
+
+def _product_macs(call: LayerCall, axes: tuple[str, str, str]) -> int:
+    """Count a product of two tensors, whose first axis is the batch's."""
+    sizes: dict[str, int] = {}
+    for part, tensor in zip(axes[:2], call.inputs, strict=True):
+        for axis, size in list(zip(part, tensor.shape, strict=True))[1:]:
+            sizes[axis] = max(size, sizes.get(axis, 1))  # one of the two may be broadcast
+    return math.prod(sizes.values())
 
 
 def _attention_macs(call: LayerCall) -> int:

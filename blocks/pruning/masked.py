@@ -49,7 +49,7 @@ def run_masked(
         inputs: the block's inputs, each of shape (n, ...).
         keep: a factor for each channel ID, shape (channels.count,): 1 for a channel that stays, 0 for one that goes.
         replaced: see `Replaced`.
-        means: see `read_means`: what a layer that sums over channels reads in place of a channel that goes; None: 0.
+        means: see `read_means`: what a layer reads in place of a channel that goes; 0 where nothing is given.
     """
     known = {id(t): ops.cast(x, t.dtype) for t, x in zip(block.inputs, inputs, strict=True)}
     for number, call in enumerate(calls(block)):
@@ -57,7 +57,7 @@ def run_masked(
         if call.name in channels.readers:
             x = known[id(call.inputs[0])]
             kept = ops.cast(ops.take(keep, channels.of[id(call.inputs[0])]), x.dtype)
-            rest = ops.cast(means[number], x.dtype) * (1 - kept) if means else 0.0
+            rest = ops.cast(means[number], x.dtype) * (1 - kept) if means and number in means else 0.0
             read = {**known, id(call.inputs[0]): x * kept + rest}
         args, kwargs = call.node.arguments.fill_in(read)
         outputs = replaced(call, args, kwargs) if replaced else None
@@ -95,14 +95,16 @@ def normalised(layer: Any, x: Any, gamma: Any, beta: Any) -> Any:
 
 
 def read_means(block: keras.Model, channels: Channels, inputs: Sequence[Any]) -> dict[int, Array]:
-    """Return the mean of every channel that a layer which sums over channels reads, by the number of its call.
+    """Return the mean of every channel that a layer which makes channels reads, by the number of its call.
+
+    A product of two tensors has no offset that could take the mean over.
 
     Args:
         block: a Functional model.
         channels: what `analyse(block)` returned.
         inputs: sample inputs, each of shape (n, ...).
     """
-    readers = {i: call.inputs[0] for i, call in enumerate(calls(block)) if call.name in channels.readers}
+    readers = {i: call.inputs[0] for i, call in enumerate(calls(block)) if call.name in channels.made}
     if not readers:
         return {}
     values = values_of(block, [*readers.values()], inputs)

@@ -19,11 +19,7 @@ from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import Piece, compose_pieces, extract, output_names
 from legodnn.blocks.importing.graph import alone, as_list
 from legodnn.blocks.importing.macs import macs
-from tests.blocks.random_graphs import Ramp
-
-
-def conv(filters: int, **options: Any) -> keras.layers.Layer:
-    return layers.Conv2D(filters, 3, padding="same", **options)
+from tests.blocks.random_graphs import Ramp, conv
 
 
 def model_of(body: Callable[[Any], Any], shape: tuple[int | None, ...] = (8, 8, 3), name: str = "mine") -> keras.Model:

@@ -17,10 +17,7 @@ from legodnn.blocks import zoo
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import extract
 from legodnn.errors import ModelError
-
-
-def conv(filters: int, **options: Any) -> keras.layers.Layer:
-    return layers.Conv2D(filters, 3, padding="same", **options)
+from tests.blocks.random_graphs import conv
 
 
 def model_of(body: Callable[[Any], Any], shape: tuple[int | None, ...] = (8, 8, 3)) -> keras.Model:

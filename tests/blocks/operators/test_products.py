@@ -13,7 +13,7 @@ from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.importing.opening import functional
 from legodnn.blocks.pruning.criteria import cluster, l1
-from legodnn.blocks.pruning.masked import run_masked
+from legodnn.blocks.pruning.masked import read_means, run_masked
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.blocks.pruning.response_criteria import reconstruction, taylor
 from legodnn.blocks.pruning.surgery import remove
@@ -97,6 +97,18 @@ def test_what_a_product_sums_is_rated_by_both_factors(criterion: Any) -> None:
     x = np.random.default_rng(0).normal(size=(50, 9, 6)).astype(np.float32)
     pruned = descendant(block, 0.34, criterion, x=x)
     assert pruned.get_layer("q").get_weights()[0].sum(axis=0).tolist() == [1, 1, 9, 1]
+
+
+def test_no_mean_stands_in_for_what_a_product_sums(random_weights: Any) -> None:
+    """A layer's offset takes over the mean of what it no longer reads; a product has none."""
+    inputs = keras.Input(TOKENS)
+    block = random_weights(keras.Model(inputs, two(lambda a, b: ops.einsum("npc,nqc->npq", a, b))(inputs)))
+    channels = analyse(block)
+    x = np.random.default_rng(0).normal(1, 1, size=(4, *TOKENS)).astype(np.float32)
+    gone = channels.groups[0].coupled[0]
+    keep = (~np.isin(np.arange(channels.count), gone)).astype(np.float32)
+    (masked,) = run_masked(block, channels, [x], keep, means=read_means(block, channels, [x]))
+    np.testing.assert_allclose(np.array(remove(block, channels, gone)(x)), np.array(masked), rtol=1e-4, atol=1e-4)
 
 
 def test_masks_and_costs_agree_with_attention_that_is_cut(random_weights: Any) -> None:

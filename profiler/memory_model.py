@@ -5,8 +5,8 @@ more than its sum, the originals get what the sums fall short by at most, and a 
 were not weighed: plans are chosen because their sums are small, so often among those that the sums are too small for.
 
 Tensors share a workspace, of which a composition needs as much as the option that needs most. So a sum may also be
-fitted to what is held beside that. How much options need is known roughly from their files (`workspaces`), and where an
-option needs most in several readings, these correct it.
+fitted to what is held beside that. How much options need is known roughly from their files (`workspaces`), and where
+options that need the same are those that need most in several readings, these correct it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _ROUNDS = 4  # of correction: another workspace may be the largest then
-_FEW = 6  # readings with one option that needs most; with fewer its workspace is not corrected
+_FEW = 6  # readings in which options need most; with fewer their workspace is not corrected
 
 Composition = tuple[int, ...]  # the number of the option that each segment runs
 Extra = Mapping[tuple[int, int], float]  # by the numbers of a segment and of its option
@@ -57,9 +57,9 @@ class MemoryModel(NamedTuple):
             readings: compositions and their bytes.
             workspaces: by segment, the bytes of workspace that each option needs by its file; 0 for sums alone.
         """
-        originals = originals_of(store)
+        originals, by_file = originals_of(store), workspaces
         for _ in range(_ROUNDS if any(map(any, workspaces)) else 0):
-            workspaces = _corrected(originals, readings, workspaces)
+            workspaces = _corrected(originals, readings, workspaces, by_file)
         apart = [(numbers, held - _most(workspaces, numbers)) for numbers, held in readings]
         whole, extra = sums_that_hold(originals, apart)
         return cls(workspaces, whole, extra, _shares(store, whole, extra))
@@ -83,15 +83,20 @@ def _most(workspaces: Sequence[Sequence[int]], numbers: Composition) -> int:
 
 
 def _corrected(
-    originals: Composition, readings: Sequence[tuple[Composition, float]], workspaces: Sequence[Sequence[int]]
+    originals: Composition,
+    readings: Sequence[tuple[Composition, float]],
+    workspaces: Sequence[Sequence[int]],
+    by_file: Sequence[Sequence[int]],
 ) -> list[list[int]]:
     """Return workspaces with which readings are told better: by how much they are off where one option needs most.
 
-    That of the option that needs most among the originals stays, since only differences can be told from the rest.
+    Options of a segment that need the same by their files are corrected together. What the option has that needs most
+    among the originals stays, since only differences can be told from the rest.
     """
 
     def needing_most(numbers: Composition) -> tuple[int, int]:
-        return max(enumerate(numbers), key=lambda key: workspaces[key[0]][key[1]])
+        segment, number = max(enumerate(numbers), key=lambda key: workspaces[key[0]][key[1]])
+        return segment, by_file[segment][number]
 
     most = [needing_most(numbers) for numbers, _ in readings]
     wrong = [key for key, count in Counter(most).items() if count >= _FEW and key != needing_most(originals)]
@@ -100,8 +105,10 @@ def _corrected(
     apart = [held - _most(workspaces, numbers) for numbers, held in readings]
     fitted = np.linalg.lstsq(np.hstack([terms, offsets]), np.array(apart), rcond=None)[0]
     found = [list(row) for row in workspaces]
-    for (segment, number), offset in zip(wrong, fitted[terms.shape[1] :], strict=True):
-        found[segment][number] = max(0, round(found[segment][number] + offset))
+    for (segment, need), offset in zip(wrong, fitted[terms.shape[1] :], strict=True):
+        for number, same in enumerate(by_file[segment]):
+            if same == need:
+                found[segment][number] = max(0, round(found[segment][number] + offset))
     return found
 
 

@@ -53,3 +53,17 @@ def test_a_workspace_that_options_share_is_told_apart_from_what_they_add(tiny_st
     sums = MemoryModel.fitted(tiny_store2, readings, [[0] * len(row) for row in workspaces])
     assert sums.excess(readings) > 1000
     assert all(sums.of(numbers) >= held - 1 for numbers, held in readings)
+
+
+def test_options_that_need_the_same_by_their_files_are_corrected_together(tiny_store: Store) -> None:
+    """Each is the one that needs most in four readings only, which would not do."""
+    by_file = [[90_000, 20_000, 20_000], [60_000, 60_000, 10_000], [30_000]]
+    needed = [by_file[0], [75_000, 75_000, 10_000], [30_000]]
+    drawn = [numbers for numbers in itertools.product((0, 1, 2), (0, 1, 2), (0,)) for _ in range(2)]
+    readings = [
+        (numbers, 2e6 - 1e5 * sum(numbers) + max(row[n] for row, n in zip(needed, numbers, strict=True)))
+        for numbers in drawn
+    ]
+    found = MemoryModel.fitted(tiny_store, readings, by_file)
+    assert found.workspaces[1] == pytest.approx(needed[1], abs=1)
+    assert [found.of(numbers) for numbers in drawn] == pytest.approx([held for _, held in readings], abs=1)

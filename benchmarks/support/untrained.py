@@ -5,9 +5,11 @@
 
     switched = untrained.one_block("resnet18", Path("stores/resnet18"))
     both = untrained.both_precisions("resnet18", Path("stores/resnet18"))
+    int8 = untrained.int8_compositions("resnet18", Path("stores/resnet18"))
 
 `whole` is the same model with the same weights, as a store of one segment; `switched` has whole models of every
-sparsity as the options of one block, and `both` the model in float32 and int8. Building needs `legodnn[train]`,
+sparsity as the options of one block, `both` the model in float32 and int8, and `int8` the model in int8, whole and in
+blocks. Building needs `legodnn[train]`,
 measuring does not: for a device without TensorFlow, stores are built on a workstation and copied.
 
     python benchmarks/support/untrained.py stores             # all of them
@@ -48,12 +50,12 @@ MODELS = ("resnet18", "vgg16", "vgg16-half", "resnet50", "unet", "vgg16-quarter"
 def model(name: str) -> keras.Model:
     """Return a network with random weights.
 
-    They are ResNet-18, ResNet-20 or VGG16 for 32x32 images, ResNet-50 or MobileNetV2 for 224x224, or a U-Net for
+    They are ResNet-18, -20, -56 or VGG16 for 32x32 images, ResNet-50 or MobileNetV2 for 224x224, or a U-Net for
     96x128. A quarter and an eighth of the channels are what `legodnn demo` builds.
     """
     import keras
 
-    from legodnn.blocks.zoo import resnet18, resnet20, vgg16
+    from legodnn.blocks.zoo import resnet18, resnet20, resnet56, vgg16
 
     keras.utils.set_random_seed(0)
     if name == "resnet50":
@@ -67,6 +69,7 @@ def model(name: str) -> keras.Model:
     return {
         "resnet18": resnet18,
         "resnet20": resnet20,
+        "resnet56": resnet56,
         "resnet18-eighth": lambda: resnet18(width=0.125),
         "vgg16": vgg16,
         "vgg16-half": lambda: vgg16(width=0.5),
@@ -183,6 +186,53 @@ def both_precisions(name: str, path: Path) -> Store:
     segment = Segment(name="model", kind="block", inputs=("image",), outputs=("y",), options=options)
     _write(found, name, image, {"y": tuple(whole.output_shape[1:])}, [segment], ("y",), files)
     return Store(found)
+
+
+def int8_compositions(name: str, path: Path) -> dict[str, Store]:
+    """Return the stores of a model in int8: `whole` of one file, and two of blocks, where these meet in whole numbers
+    (`joined`), or where each has ranges of its own at its ends, and floats are between them (`apart`).
+
+    They lie beside the store of blocks at `path`, and are built if they are missing.
+    """
+    found = {kind: path.with_name(f"{path.name}.int8-{kind}") for kind in ("whole", "apart", "joined")}
+    if not all(place.exists() for place in found.values()):
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        _build_int8(name, found)
+    return {kind: Store(place) for kind, place in found.items()}
+
+
+def _build_int8(name: str, places: dict[str, Path]) -> None:
+    from legodnn.blocks.cutting.extract import extract
+    from legodnn.blocks.export.convert import Runner, convert
+    from legodnn.blocks.importing.macs import macs
+
+    import numpy as np  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's start)
+
+    whole = model(name)
+    pieces = extract(whole)
+    image = InputSpec(name=pieces[0].inputs[0], shape=tuple(whole.input_shape[1:]))
+    tensors = {image.name: np.random.default_rng(0).random((4, *image.shape), np.float32)}
+    shapes = {n: tuple(t.shape[1:]) for p in pieces for n, t in zip(p.outputs, p.model.outputs, strict=True)}
+    content = convert(whole, 1, "int8", [tensors[image.name]])
+    outputs = pieces[-1].outputs
+    option = _option("whole.tflite", content, 0.0, whole.count_params(), macs(whole))
+    segment = Segment(name="whole", kind="fixed", inputs=(image.name,), outputs=outputs, options=(option,))
+    _write(places["whole"], name, image, shapes, [segment], outputs, {"whole.tflite": content})
+    for piece in pieces:
+        made = Runner(convert(piece.model))(*(tensors[n] for n in piece.inputs))
+        tensors.update(zip(piece.outputs, made, strict=True))
+    for kind, wider in (("apart", 1.01), ("joined", 1.0)):
+        files: dict[str, bytes] = {}
+        segments = []
+        for piece in pieces:
+            file, reads = f"{piece.name}/s0.tflite", [tensors[n] for n in piece.inputs]
+            ranges = [(wider * float(tensors[n].min()), wider * float(tensors[n].max())) for n in piece.outputs]
+            files[file] = convert(piece.model, 1, "int8", reads, ranges)
+            option = _option(file, files[file], 0.0, piece.model.count_params(), macs(piece.model))
+            segments.append(
+                Segment(name=piece.name, kind=piece.kind, inputs=piece.inputs, outputs=piece.outputs, options=(option,))
+            )
+        _write(places[kind], name, image, shapes, segments, outputs, files)
 
 
 def _option(file: str, content: bytes, sparsity: float, params: int, macs: int) -> Option:

@@ -17,6 +17,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from legodnn.arrays import Array
 from legodnn.blocks.array_tree import ArrayTree
 from legodnn.blocks.export.convert import Runner, concrete_function, convert, convert_function
+from legodnn.blocks.export.ranges import Range
 from legodnn.blocks.jobs.job import Attempt, DoesJob, Job, Work, Workers
 from legodnn.blocks.jobs.packed import file_array
 from legodnn.errors import LegoError, ModelError, WorkerError
@@ -29,7 +30,12 @@ CONVERSIONS = Work(
 
 
 def conversion_job(
-    name: str, model: keras.Model, batches: Sequence[int], precision: Precision, calibration: Sequence[Array]
+    name: str,
+    model: keras.Model,
+    batches: Sequence[int],
+    precision: Precision,
+    calibration: Sequence[Array],
+    output_ranges: Sequence[Range | None] = (),
 ) -> Job:
     """Return the job of converting a model, one of `CONVERSIONS`.
 
@@ -37,7 +43,7 @@ def conversion_job(
         name: of what is converted, for messages.
         model: a Functional model.
         batches: numbers of images in one run of a file; each gives one file.
-        precision, calibration: see `export.convert.convert`.
+        precision, calibration, output_ranges: see `export.convert.convert`.
     """
     frozen = [
         convert_variables_to_constants_v2(concrete_function(model, batch), lower_control_flow=False)
@@ -47,6 +53,7 @@ def conversion_job(
         "name": model.name,
         "batches": list(batches),
         "precision": precision,
+        "output_ranges": list(output_ranges),
         "graphs": [{"inputs": [t.name for t in f.inputs], "outputs": [t.name for t in f.outputs]} for f in frozen],
     }
     graphs = [file_array(f.graph.as_graph_def().SerializeToString()) for f in frozen]
@@ -92,11 +99,11 @@ def converting(shared: Mapping[str, Any]) -> DoesJob:
 
     def convert_graphs(arguments: Mapping[str, Any], attempt: Attempt) -> ArrayTree:
         request = json.loads(str(arguments["request"]))
-        calibration, files = arguments["calibration"], []
+        calibration, ranges, files = arguments["calibration"], request["output_ranges"], []
         for graph, names, batch in zip(arguments["graphs"], request["graphs"], request["batches"], strict=True):
             function = _imported(graph.tobytes(), names["inputs"], names["outputs"])
             try:
-                content = convert_function(function, request["name"], batch, request["precision"], calibration)
+                content = convert_function(function, request["name"], batch, request["precision"], calibration, ranges)
                 Runner(content)(*(x[:batch] for x in calibration))
             except (RuntimeError, ValueError) as e:  # the Interpreter raises both
                 raise ModelError(" ".join(str(e).split())) from e

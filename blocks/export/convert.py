@@ -16,10 +16,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as flat
+from tensorflow.lite.python.convert import mlir_quantize
 from tensorflow.lite.tools import flatbuffer_utils
 
 from legodnn.arrays import Array
 from legodnn.blocks.cutting.extract import Piece
+from legodnn.blocks.export.ranges import Range, with_ranges
 from legodnn.blocks.export.rewrite import REWRITES, Rewrite, stand_ins
 from legodnn.blocks.importing.difference import TOLERANCE, beyond_rounding
 from legodnn.blocks.importing.graph import alone, as_list, calls, run_calls, submodel
@@ -35,7 +37,11 @@ CHECKED_IMAGES = 4  # on which a converted option is compared with its Keras mod
 
 
 def convert(
-    model: keras.Model, batch: int = 1, precision: Precision = "float32", calibration: Sequence[Array] = ()
+    model: keras.Model,
+    batch: int = 1,
+    precision: Precision = "float32",
+    calibration: Sequence[Array] = (),
+    output_ranges: Sequence[Range | None] = (),
 ) -> bytes:
     """Return the content of a `.tflite` file that computes `model` for a fixed batch size.
 
@@ -48,12 +54,15 @@ def convert(
         precision: float32; float16 (weights only); or int8 (weights and arithmetic).
         calibration: for int8, samples of each input, shape (n, ...) with n at least `batch`, which give the ranges of
             values.
+        output_ranges: for int8, the range of each output where it is not the one that the samples give; None where it
+            is. Where an output has the range of another model's input, it has its scale and zero point too.
 
     Raises:
         ModelError: the model needs an operator that is not built into TensorFlow Lite, or has no int8 form, or a device
             would refuse the file (`legodnn.runtime.tflite`).
     """
-    return convert_function(concrete_function(model, batch), model.name, batch, precision, calibration)
+    function = concrete_function(model, batch)
+    return convert_function(function, model.name, batch, precision, calibration, output_ranges)
 
 
 def concrete_function(model: keras.Model, batch: int, rewrites: Sequence[Rewrite] = REWRITES) -> Any:
@@ -73,19 +82,26 @@ def concrete_function(model: keras.Model, batch: int, rewrites: Sequence[Rewrite
     return tf.function(forward, input_signature=specs, autograph=False).get_concrete_function()
 
 
-def convert_function(function: Any, name: str, batch: int, precision: Precision, calibration: Sequence[Array]) -> bytes:
+def convert_function(
+    function: Any,
+    name: str,
+    batch: int,
+    precision: Precision,
+    calibration: Sequence[Array],
+    output_ranges: Sequence[Range | None] = (),
+) -> bytes:
     """Return the content of the `.tflite` file of a TensorFlow function.
 
     Args:
         function: what `concrete_function` returns.
         name: what messages call it.
-        batch, precision, calibration: see `convert`.
+        batch, precision, calibration, output_ranges: see `convert`.
 
     Raises:
         ModelError: see `convert`.
     """
     with same_root_logger():
-        content = _converted(function, name, batch, precision, calibration)
+        content = _converted(function, name, batch, precision, calibration, output_ranges)
     content = _plain(content)
     try:
         check_graph(parse_model_file(content))
@@ -94,7 +110,14 @@ def convert_function(function: Any, name: str, batch: int, precision: Precision,
     return content
 
 
-def _converted(function: Any, name: str, batch: int, precision: Precision, calibration: Sequence[Array]) -> bytes:
+def _converted(
+    function: Any,
+    name: str,
+    batch: int,
+    precision: Precision,
+    calibration: Sequence[Array],
+    output_ranges: Sequence[Range | None],
+) -> bytes:
     """Return what TensorFlow's converter makes of a function; ModelError if it cannot convert it."""
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -107,11 +130,15 @@ def _converted(function: Any, name: str, batch: int, precision: Precision, calib
             raise ModelError(f"{name}: a run takes {batch} images, and there are {len(calibration[0])} to calibrate on")
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.representative_dataset = lambda: _batches(calibration, batch)
+        converter._experimental_calibrate_only = True  # it has no other way to say what range a tensor has
     try:
         # The quantiser announces itself for every file, and warns of float interfaces, which are wanted here.
         with native_stderr_silenced(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             content: bytes = converter.convert()
+            if precision == "int8":
+                ranges = [(float(x.min()), float(x.max())) for x in calibration]
+                content = mlir_quantize(with_ranges(content, ranges, output_ranges))
     except Exception as e:  # the converter has no error type of its own
         reason = next((line for line in str(e).splitlines() if "failed" in line or "op" in line), str(e))
         raise ModelError(f"{name} cannot be converted to TensorFlow Lite: {reason.strip():.200}") from e

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.export.conversion_job import CONVERSIONS, conversion_job, converted_files
 from legodnn.blocks.export.convert import CHECKED_IMAGES, Runner, check_converted, convert
+from legodnn.blocks.export.ranges import Range
 from legodnn.blocks.export.wanted_options import option_file, option_name, option_place, wanted_options
 from legodnn.blocks.importing.data import Dataset, by_name
 from legodnn.blocks.importing.graph import calls
@@ -119,8 +120,9 @@ def export_options(
     for block, of_block in kept.items():
         models |= {(block, recipe.sparsities[i]): m for i, m in zip(of_block.trained, descendants[block], strict=True)}
     asked = wanted_options(recipe, pieces)
+    met = {name for p in pieces if any(kind == "int8" for _, kind in asked[p.name]) for name in p.inputs}
     wanted = [
-        _Wanted(work, piece, models[piece.name, sparsity], sparsity, precision, tensors, batch)
+        _Wanted(work, piece, models[piece.name, sparsity], sparsity, precision, tensors, batch, met)
         for piece in pieces
         for sparsity, precision in asked[piece.name]
         if option_place(piece.name, sparsity, precision) not in left_out
@@ -154,7 +156,7 @@ def export_options(
                 elif option.there:
                     finish(option)
                 elif workers.divides or option.precision == "int8":
-                    job = conversion_job(option.told, option.model, option.batches, option.precision, option.features)
+                    job = option.conversion()
                     by_job[job.name] = option
                     yield job
                 else:
@@ -187,6 +189,7 @@ class _Wanted:
     precision: Precision
     tensors: Mapping[str, np.ndarray]  # of the original by name: int8 is calibrated on them, float32 is checked
     batch: int
+    met: Collection[str]  # tensors that segments in int8 read
 
     @property
     def name(self) -> str:
@@ -224,8 +227,22 @@ class _Wanted:
     def there(self) -> bool:
         return all(file.exists() for file in self.files)
 
+    @property
+    def output_ranges(self) -> list[Range | None]:
+        """The ranges that the original's outputs have, where segments in int8 read them: so they meet in whole numbers,
+        and a runtime need not make floats of them (see `legodnn.runtime.executors.linked_front`)."""
+        if self.precision != "int8":
+            return []
+        return [_range(self.tensors[name]) if name in self.met else None for name in self.piece.outputs]
+
     def converted(self) -> list[bytes]:
-        return [convert(self.model, images, self.precision, self.features) for images in self.batches]
+        return [
+            convert(self.model, images, self.precision, self.features, self.output_ranges) for images in self.batches
+        ]
+
+    def conversion(self) -> Job:
+        """The job of converting it."""
+        return conversion_job(self.told, self.model, self.batches, self.precision, self.features, self.output_ranges)
 
     def write(self, contents: Sequence[bytes]) -> None:
         """Write the files; in float32 the first is compared with the Keras model before."""
@@ -239,6 +256,12 @@ class _Wanted:
         one, many = self.files
         runner = Runner(many.read_bytes())
         return Exported(self.sparsity, self.precision, self.model.count_params(), macs(self.model), one, many, runner)
+
+
+def _range(x: np.ndarray) -> Range | None:
+    """Return the range of some values; None if they are all the same."""
+    least, greatest = float(x.min()), float(x.max())
+    return (least, greatest) if least < greatest else None
 
 
 def evaluation_batch(pieces: Sequence[Piece]) -> int:

@@ -153,9 +153,11 @@ def joined_front(graphs: LinkedGraphs, numbers: Sequence[int], manifest: Manifes
     """
     chosen = [graphs.graph(number) for number in numbers]
     tensor_of: dict[str, int] = {}  # the index, in the joined graph, of every tensor between segments
+    meetings = _Meetings(manifest)
     changed, start = [], 0
     for graph, segment in zip(chosen, manifest.segments, strict=True):
         new = _indices_when_joined(graph, segment, tensor_of, start)
+        meetings.join(graph, segment, new)
         changed.append((graph.places, new[graph.indices]))
         start += len(graph.tensors)
     inputs, outputs = (
@@ -165,7 +167,7 @@ def joined_front(graphs: LinkedGraphs, numbers: Sequence[int], manifest: Manifes
         "tensors": np.concatenate([g.tensors for g in chosen]),
         "inputs": inputs,
         "outputs": outputs,
-        "operators": np.concatenate([g.operators for g in chosen]),
+        "operators": np.concatenate([g.operators for g in chosen])[meetings.kept()],
     }
     return _front(graphs, numbers, chosen, [whole], [_signature(0, inputs, outputs)], changed)
 
@@ -211,6 +213,53 @@ def _indices_when_joined(
     for name, index in zip(segment.outputs, graph.outputs, strict=True):
         tensor_of[name] = int(new[index])
     return new
+
+
+class _Meetings:
+    """Where segments meet in whole numbers: one turns them into floats, and a later one turns these into the same whole
+    numbers again. There the later one reads the whole numbers, and operators without readers are left out. The result
+    is the same to the bit, since a whole number q stands for the float s (q - z), which is turned into q again.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._as_floats = set(manifest.outputs)  # tensors between segments that are read as they are
+        self._whole: dict[
+            str, tuple[int, tuple[int, int, int]]
+        ] = {}  # the index of the whole numbers of each, their form
+        self._makers: dict[int, str] = {}  # numbers of operators, over all segments, that make floats of whole numbers
+        self._left_out: list[int] = []
+        self._count = 0
+
+    def join(self, graph: LinkedGraph, segment: Segment, new: NDArray[np.int32]) -> None:
+        """Enter the next segment's graph.
+
+        Args:
+            graph: the graph.
+            segment: the segment.
+            new: what each index of its tensors becomes; this changes those of whole numbers that are there already.
+        """
+        ends = graph.quantised_ends()
+        read = dict(zip(graph.inputs.tolist(), segment.inputs, strict=True))
+        written = dict(zip(graph.outputs.tolist(), segment.outputs, strict=True))
+        self._as_floats |= {(read | written)[index] for index in ends.as_they_are}
+        for operator, outer, inner, form in ends.inputs:
+            index, known = self._whole.get(read[outer], (-1, None))
+            if form == known:
+                new[inner] = index
+                self._left_out.append(self._count + operator)
+            else:
+                self._as_floats.add(read[outer])
+        for operator, outer, inner, form in ends.outputs:
+            self._whole[written[outer]] = int(new[inner]), form
+            self._makers[self._count + operator] = written[outer]
+        self._count += len(graph.operators)
+
+    def kept(self) -> NDArray[np.bool_]:
+        """Return of each operator of all segments whether the joined graph has it."""
+        kept = np.ones(self._count, np.bool_)
+        kept[self._left_out] = False
+        kept[[operator for operator, name in self._makers.items() if name not in self._as_floats]] = False
+        return kept
 
 
 def _signature(graph: int, inputs: NDArray[np.int64], outputs: NDArray[np.int64]) -> dict[str, Any]:

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import mmap
 import struct
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from legodnn.runtime.tflite.quantised_ends import QuantisedEnd, QuantisedEnds
+
 _CODES, _GRAPHS, _BUFFERS = 1, 2, 4  # numbers of fields of a model
 _TENSORS, _INPUTS, _OUTPUTS, _OPERATORS = 0, 1, 2, 3  # of a graph; of an operator, 1 and 2 are what it reads and writes
 _BUFFER = 2  # of a tensor
+
+_Ints = NDArray[np.int64]
 
 
 class LinkedGraph(NamedTuple):
@@ -29,16 +34,26 @@ class LinkedGraph(NamedTuple):
         inputs, outputs: indices of tensors.
         indices: every index of a tensor that an operator reads or writes.
         places: where these lie.
+        ends, as_they_are: see `quantised_ends`.
     """
 
-    place: NDArray[np.int64]
-    tensors: NDArray[np.int64]
-    operators: NDArray[np.int64]
-    buffers: NDArray[np.int64]
-    inputs: NDArray[np.int64]
-    outputs: NDArray[np.int64]
-    indices: NDArray[np.int64]
-    places: NDArray[np.int64]
+    place: _Ints
+    tensors: _Ints
+    operators: _Ints
+    buffers: _Ints
+    inputs: _Ints
+    outputs: _Ints
+    indices: _Ints
+    places: _Ints
+    ends: _Ints
+    as_they_are: _Ints
+
+    def quantised_ends(self) -> QuantisedEnds:
+        """Return where the graph turns inputs into whole numbers, and whole numbers into outputs."""
+        ends: tuple[list[QuantisedEnd], list[QuantisedEnd]] = ([], [])
+        for written, operator, outer, inner, kind, scale, zero_point in self.ends.reshape(-1, 7).tolist():
+            ends[written].append(QuantisedEnd(operator, outer, inner, (kind, scale, zero_point)))
+        return QuantisedEnds(*ends, self.as_they_are.tolist())
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,18 +62,24 @@ class LinkedGraphs:
 
     Attributes:
         head: the content of the head.
-        index: where the parts of all graphs are, as `make_index` made it; None to look in the head each time, which
-            takes six times as long.
+        index: numbers of 32 bits: first where each part of each graph begins, and where the last ends, then the parts.
     """
 
     head: mmap.mmap | bytes
-    index: mmap.mmap | bytes | None = None
+    index: mmap.mmap | bytes
 
-    def make_index(self) -> bytes:
-        """Find the parts of all graphs: numbers of 32 bits, first where each part begins, and where the last ends."""
-        parts = [part for number in range(len(self._listed(_GRAPHS))) for part in self._found(number)]
+    @classmethod
+    def found(cls, head: bytes, ends: Sequence[QuantisedEnds]) -> LinkedGraphs:
+        """Find the graphs in a head.
+
+        Args:
+            head: its content.
+            ends: of each option.
+        """
+        graphs = cls(head, b"")
+        parts = [part for number, of in enumerate(ends) for part in graphs._found(number, of)]
         starts = np.cumsum([len(parts) + 1, *map(len, parts)])
-        return np.concatenate([starts, *parts]).astype("<i4").tobytes()
+        return replace(graphs, index=np.concatenate([starts, *parts]).astype("<i4").tobytes())
 
     def drop_read(self) -> None:
         """Give back the pages that were read."""
@@ -70,25 +91,25 @@ class LinkedGraphs:
         """Return the place of the vector of operator codes."""
         return self._led_to(self._field(self._led_to(0), _CODES))
 
-    def buffers(self) -> NDArray[np.int64]:
+    def buffers(self) -> _Ints:
         """Return the places of the tables of all buffers."""
         return self._listed(_BUFFERS)
 
     def graph(self, number: int) -> LinkedGraph:
         """Return the parts of an option's graph."""
-        if self.index is None:
-            return self._found(number)
         numbers, count = np.frombuffer(self.index, "<i4"), len(LinkedGraph._fields)
         starts = numbers[number * count : (number + 1) * count + 1]
         # A copy, since a mapped file cannot be closed while an array shows a part of it.
         parts = numbers[starts[0] : starts[-1]].astype(np.int64)
         return LinkedGraph(*np.split(parts, starts[1:-1] - starts[0]))
 
-    def _found(self, number: int) -> LinkedGraph:
+    def _found(self, number: int, ends: QuantisedEnds) -> LinkedGraph:
         """Find the parts of an option's graph in the head."""
         place = int(self._listed(_GRAPHS)[number])
         tensors, operators = (self._tables(self._field(place, at)) for at in (_TENSORS, _OPERATORS))
         read = [self._numbers(self._field(int(o), at)) for o in operators for at in (_INPUTS, _OUTPUTS)]
+        both = enumerate((ends.inputs, ends.outputs))
+        rows = [(written, e.operator, e.outer, e.inner, *e.form) for written, of in both for e in of]
         return LinkedGraph(
             np.array([place], np.int64),
             tensors,
@@ -98,9 +119,11 @@ class LinkedGraphs:
             self._numbers(self._field(place, _OUTPUTS))[0],
             np.concatenate([values for values, _ in read]),
             np.concatenate([places for _, places in read]),
+            np.array(rows, np.int64).ravel(),
+            np.array(ends.as_they_are, np.int64),
         )
 
-    def _listed(self, number: int) -> NDArray[np.int64]:
+    def _listed(self, number: int) -> _Ints:
         """Return the places of the tables that a field of the model lists."""
         return self._tables(self._field(self._led_to(0), number))
 
@@ -124,14 +147,14 @@ class LinkedGraphs:
         behind = int(struct.unpack_from("<H", self.head, listed + at)[0]) if at < length else 0
         return table + behind if behind else 0
 
-    def _numbers(self, place: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _numbers(self, place: int) -> tuple[_Ints, _Ints]:
         """Return the elements of the vector that a field leads to, and their places; none where there is no field."""
         start = self._led_to(place) if place else 0
         count = int(struct.unpack_from("<I", self.head, start)[0]) if place else 0
         values = np.frombuffer(self.head, "<i4", count, start + 4).astype(np.int64)
         return values, start + 4 + 4 * np.arange(count, dtype=np.int64)
 
-    def _tables(self, place: int) -> NDArray[np.int64]:
+    def _tables(self, place: int) -> _Ints:
         """Return the places of the tables in the vector that a field leads to."""
         offsets, places = self._numbers(place)
         return places + offsets.astype(np.uint32)

@@ -23,6 +23,8 @@ from legodnn.manifest import Option, Segment
 from legodnn.runtime.executors import address_space
 from legodnn.runtime.executors.address_space import whole_pages
 from legodnn.runtime.executors.linked_front import Front, room_for_fronts, with_room
+from legodnn.runtime.tflite.model_file import parse_model_file
+from legodnn.runtime.tflite.quantised_ends import QuantisedEnds, quantised_ends
 from legodnn.store import Store
 
 # Operators whose second input XNNPACK packs. Those weights are not read again and may stay in the options' files.
@@ -98,6 +100,19 @@ def link(store: Store) -> bytes:
     for buffer, place in outside:
         buffer.offset = head + place
     return with_room(serialised(), room).ljust(head, b"\0")
+
+
+def quantised_ends_of(store: Store) -> list[QuantisedEnds]:
+    """Return where each option turns inputs into whole numbers, and whole numbers into outputs.
+
+    Raises:
+        StoreError: a file was altered since the store was opened.
+    """
+    found = []
+    for _, option in linked_options(store):
+        with os.fdopen(store.open_file(option), "rb") as file:
+            found.append(quantised_ends(parse_model_file(file.read())))
+    return found
 
 
 def _weights_to_pack(graph: Any, codes: list[Any], schema: Any) -> set[int]:

@@ -35,7 +35,13 @@ from legodnn.runtime.executors.cache_folder import (
 )
 from legodnn.runtime.executors.linked_front import packing_front
 from legodnn.runtime.executors.linked_graphs import LinkedGraphs
-from legodnn.runtime.executors.linked_model import MappedFiles, MappedModel, link, linked_options
+from legodnn.runtime.executors.linked_model import (
+    MappedFiles,
+    MappedModel,
+    link,
+    linked_options,
+    quantised_ends_of,
+)
 from legodnn.runtime.executors.packed_places import Places, read_places
 from legodnn.store import Store
 
@@ -177,8 +183,8 @@ def write_entry(store: Store, folder: Path, compact: bool = False) -> None:
     (folder / HEAD).write_bytes(link(store))
     last = store.manifest.segments[-1]
     inner = [number for number, (segment, _) in enumerate(linked_options(store)) if segment != last]
-    graphs = LinkedGraphs((folder / HEAD).read_bytes())
-    (folder / INDEX).write_bytes(graphs.make_index())
+    graphs = LinkedGraphs.found((folder / HEAD).read_bytes(), quantised_ends_of(store))
+    (folder / INDEX).write_bytes(graphs.index)
     everything = packing_front(graphs, _packing_order(store), inner)
     with (
         (folder / HEAD).open("rb") as head,

@@ -12,7 +12,8 @@ from legodnn.profiler.workspaces import option_workspaces
 from legodnn.runtime.tflite.cost import workspace_bytes
 from legodnn.runtime.tflite.model_file import FileGraph, FileOperator, FileTensor, parse_model_file
 from legodnn.store import Store
-from tests.runtime.probe_store import probe_store
+from tests.runtime.probe_store import chain_store, probe_store
+from tests.runtime.tflite.tflite_files import int8_block
 
 
 def graph(
@@ -51,3 +52,17 @@ def test_the_ends_of_a_model_lie_elsewhere_and_what_passes_over_a_segment_does_n
     for option, size in inner.items():
         passing = {"b0": size + between, "b1": size + 2 * between, "b2": size + 2 * between, "b3": size + between}
         assert {segment: found[segment, option] for segment in passing} == passing
+
+
+def test_floats_between_options_in_int8_take_room_only_where_they_are_made(tmp_path: Path) -> None:
+    """16 floats take 64 bytes, as many whole numbers 16."""
+    met, apart = int8_block(0.1, 0.1), int8_block(0.1, 0.2)
+    alone = chain_store(tmp_path / "met", {"met": met}, (16,), "float32", 3)
+    assert option_workspaces(alone) == {(f"b{i}", "met"): 32 for i in range(3)}
+    other = chain_store(tmp_path / "apart", {"apart": apart}, (16,), "float32", 3)
+    assert option_workspaces(other) == {(f"b{i}", "apart"): 80 for i in range(3)}
+    # In the middle, one that also reads the floats, and makes its output of floats, has them at both ends.
+    floats = int8_block(0.1, 0.1, floats_too=True)
+    mixed = option_workspaces(chain_store(tmp_path / "mixed", {"met": met, "floats": floats}, (16,), "float32", 3))
+    assert [mixed[f"b{i}", "met"] for i in range(3)] == [32] * 3
+    assert mixed["b1", "floats"] == 3 * 64

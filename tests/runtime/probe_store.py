@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from legodnn.files import sha256_bytes
+from legodnn.manifest import Precision
 from legodnn.profiler.probe_blocks import probe_file
 from legodnn.store import Store
 
 
-def probe_store(path: Path, size: int, channels: int, widths: Sequence[int], blocks: int) -> Store:
+def probe_store(
+    path: Path, size: int, channels: int, widths: Sequence[int], blocks: int, precision: Precision = "float32"
+) -> Store:
     """Make a store of blocks of two convolutions, whose inner widths vary.
 
     Args:
@@ -20,8 +23,9 @@ def probe_store(path: Path, size: int, channels: int, widths: Sequence[int], blo
         channels: of the tensors between blocks.
         widths: channels inside of each block's options, which are called w8 and so on, the largest first.
         blocks: the number of blocks.
+        precision: float32, or int8, in which all blocks meet in the same whole numbers.
     """
-    files = {f"w{width}": probe_file("conv", "float32", size, channels, width) for width in widths}
+    files = {f"w{width}": probe_file("conv", precision, size, channels, width) for width in widths}
     return chain_store(path, files, (size, size, channels), "float32", blocks)
 
 

@@ -10,7 +10,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -21,15 +21,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legodnn.manifest import MANIFEST
+from legodnn.manifest import MANIFEST, Precision
 from legodnn.runtime.executors.base import Choice
 from legodnn.runtime.executors.capi_executor import CApiExecutor
 from legodnn.runtime.executors.linked_front import Front, joined_front, separate_front
 from legodnn.runtime.executors.linked_graphs import LinkedGraphs
-from legodnn.runtime.executors.linked_model import link, linked_options
+from legodnn.runtime.executors.linked_model import link, linked_options, quantised_ends_of
 from legodnn.runtime.executors.select import open_executor
+from legodnn.runtime.tflite.model_file import parse_model_file
 from legodnn.store import Store
 from tests.runtime.probe_store import chain_store, probe_store
+from tests.runtime.tflite.tflite_files import int8_block
 from tests.runtime.whole_models.whole_files import dense_int8
 
 pytestmark = pytest.mark.capi
@@ -44,6 +46,10 @@ def described(store: Store, front: Front) -> Any:
     return schema.ModelT.InitFromObj(schema.Model.GetRootAs(head, 0))
 
 
+def linked_graphs(store: Store) -> LinkedGraphs:
+    return LinkedGraphs.found(link(store), quantised_ends_of(store))
+
+
 @pytest.fixture(params=["tiny_store", "tiny_store2"])
 def store(request: pytest.FixtureRequest) -> Store:
     found: Store = request.getfixturevalue(request.param)
@@ -53,7 +59,7 @@ def store(request: pytest.FixtureRequest) -> Store:
 def test_options_one_by_one_have_a_signature_each(store: Store) -> None:
     count = len(list(linked_options(store)))
     for numbers in ([0], [count - 1, 0], list(range(count))):
-        model = described(store, separate_front(LinkedGraphs(link(store)), numbers))
+        model = described(store, separate_front(linked_graphs(store), numbers))
         assert [s.subgraphIndex for s in model.signatureDefs] == list(range(len(numbers)))
         for signature, graph in zip(model.signatureDefs, model.subgraphs, strict=True):
             assert [t.tensorIndex for t in signature.inputs] == list(graph.inputs)
@@ -67,8 +73,8 @@ def first_options(store: Store) -> list[int]:
 
 def test_joined_options_are_one_graph_in_which_every_tensor_is_there_before_it_is_read(store: Store) -> None:
     numbers = first_options(store)
-    parts = described(store, separate_front(LinkedGraphs(link(store)), numbers)).subgraphs
-    model = described(store, joined_front(LinkedGraphs(link(store)), numbers, store.manifest))
+    parts = described(store, separate_front(linked_graphs(store), numbers)).subgraphs
+    model = described(store, joined_front(linked_graphs(store), numbers, store.manifest))
     (graph,) = model.subgraphs
     assert len(graph.operators) == sum(len(part.operators) for part in parts)
     assert [len(graph.inputs), len(graph.outputs)] == [len(store.manifest.inputs), len(store.manifest.outputs)]
@@ -82,24 +88,19 @@ def test_joined_options_are_one_graph_in_which_every_tensor_is_there_before_it_i
 
 
 def test_an_index_of_the_head_tells_what_is_found_in_it(store: Store) -> None:
-    found = LinkedGraphs(link(store))
-    indexed = replace(found, index=found.make_index())
-    count = len(list(linked_options(store)))
-    for number in range(count):
-        for one, other in zip(found.graph(number), indexed.graph(number), strict=True):
-            assert one.dtype == other.dtype
-            np.testing.assert_array_equal(one, other)
-    numbers = first_options(store)
-    assert separate_front(found, range(count)).content == separate_front(indexed, range(count)).content
-    assert (
-        joined_front(found, numbers, store.manifest).content == joined_front(indexed, numbers, store.manifest).content
-    )
+    ends, found = quantised_ends_of(store), linked_graphs(store)
+    for number, (_, option) in enumerate(linked_options(store)):
+        graph, file = found.graph(number), parse_model_file((store.path / option.file).read_bytes())
+        assert [graph.inputs.tolist(), graph.outputs.tolist()] == [list(file.inputs), list(file.outputs)]
+        assert graph.indices.tolist() == [i for o in file.operators for i in (*o.inputs, *o.outputs)]
+        assert [len(graph.tensors), len(graph.operators)] == [len(file.tensors), len(file.operators)]
+        assert graph.quantised_ends() == ends[number]
 
 
 def test_what_other_options_hold_is_left_out(store: Store) -> None:
     numbers = first_options(store)
-    everything = described(store, separate_front(LinkedGraphs(link(store)), range(len(list(linked_options(store))))))
-    chosen = described(store, joined_front(LinkedGraphs(link(store)), numbers, store.manifest))
+    everything = described(store, separate_front(linked_graphs(store), range(len(list(linked_options(store))))))
+    chosen = described(store, joined_front(linked_graphs(store), numbers, store.manifest))
     used = {tensor.buffer for tensor in chosen.subgraphs[0].tensors}
     assert len(chosen.buffers) == len(everything.buffers)
     for number, (own, original) in enumerate(zip(chosen.buffers, everything.buffers, strict=True)):
@@ -112,7 +113,7 @@ def test_what_other_options_hold_is_left_out(store: Store) -> None:
 
 def test_a_front_that_is_larger_than_its_room_is_not_written(tiny_store: Store) -> None:
     head = bytearray(link(tiny_store))
-    front = separate_front(LinkedGraphs(bytes(head)), [0])
+    front = separate_front(LinkedGraphs.found(bytes(head), quantised_ends_of(tiny_store)), [0])
     room = int.from_bytes(head[8:12], "little")
     before = bytes(head)
     with pytest.raises(ValueError, match="larger than the room"):
@@ -161,9 +162,12 @@ def test_an_input_that_no_segment_reads_changes_nothing(tiny_store: Store, tmp_p
     np.testing.assert_equal(outputs[0], outputs[1])
 
 
-def test_packed_weights_are_found_by_every_composition_and_by_options_one_by_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_packed_weights_are_found_by_every_composition_and_by_options_one_by_one(
+    tmp_path: Path, precision: Precision
+) -> None:
     """XNNPACK would say on stderr that they are stale, and pack them again in memory."""
-    store = probe_store(tmp_path / "convolutions", 8, 4, (8, 4), 3)
+    store = probe_store(tmp_path / "convolutions", 8, 4, (8, 4), 3, precision)
     program = (
         "import itertools, sys\n"
         "from legodnn.runtime.executors.base import Choice\n"
@@ -189,6 +193,50 @@ def test_blocks_may_meet_in_whole_numbers(tmp_path: Path, dtype: str, type: int)
     choices = tuple(Choice(s.name, name, 1) for s, name in zip(store.manifest.segments, "ba", strict=True))
     found, expected = (open_executor(store, kind).compose(choices).run(x)["t2"] for kind in ("capi", "interpreter"))
     np.testing.assert_array_equal(found, expected)
+
+
+def operators_of(store: Store, names: Sequence[str]) -> list[int]:
+    """The codes of the joined graph in which the blocks have the options of these names."""
+    all_options = list(linked_options(store))
+    numbers = [
+        next(i for i, (segment, option) in enumerate(all_options) if (segment, option.name) == (wanted, name))
+        for wanted, name in zip(store.manifest.segments, names, strict=True)
+    ]
+    model = described(store, joined_front(linked_graphs(store), numbers, store.manifest))
+    return [model.operatorCodes[o.opcodeIndex].builtinCode for o in model.subgraphs[0].operators]
+
+
+ADD, DEQUANTIZE, QUANTIZE = 0, 6, 114
+APART, MET = [QUANTIZE, ADD, DEQUANTIZE] * 2, [QUANTIZE, ADD, ADD, DEQUANTIZE]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ("aa", APART),  # other scales at both ends
+        ("ba", MET),  # b writes what a reads
+        ("bc", [QUANTIZE, ADD, DEQUANTIZE, ADD, DEQUANTIZE, ADD]),  # c also reads the floats
+        ("cb", [QUANTIZE, ADD, DEQUANTIZE, ADD, QUANTIZE, ADD, DEQUANTIZE]),  # and writes a sum of floats
+    ],
+)
+def test_blocks_meet_in_whole_numbers_where_these_are_the_same(tmp_path: Path, names: str, expected: list[int]) -> None:
+    blocks = {"a": int8_block(0.1, 0.2), "b": int8_block(0.1, 0.1), "c": int8_block(0.1, 0.2, floats_too=True)}
+    store = chain_store(tmp_path / "met", blocks, (16,), "float32", 2)
+    # With all of "t1" an output of the model, floats are made of it all the same.
+    (tmp_path / "shown").mkdir()
+    document = json.loads((store.path / MANIFEST).read_text())
+    document["outputs"] = ["t1", "t2"]
+    shown = Path(shutil.copytree(store.path, tmp_path / "shown" / "met"))
+    (shown / MANIFEST).write_text(json.dumps(document))
+    assert operators_of(store, names) == expected
+    kept = [code for code in operators_of(Store(shown), names) if code == DEQUANTIZE]
+    assert len(kept) == max(expected.count(DEQUANTIZE), 2)
+    x = {"t0": np.random.default_rng(0).normal(0, 8, 16).astype(np.float32)}  # some are beyond what scales reach
+    for each in (store, Store(shown)):
+        choices = tuple(Choice(s.name, name, 1) for s, name in zip(each.manifest.segments, names, strict=True))
+        found, apart = (open_executor(each, kind).compose(choices).run(x) for kind in ("capi", "interpreter"))
+        for name in each.manifest.outputs:
+            np.testing.assert_array_equal(found[name], apart[name])
 
 
 def test_a_composition_that_nothing_refers_to_is_closed(tiny_store: Store) -> None:

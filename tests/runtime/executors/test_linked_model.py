@@ -12,7 +12,7 @@ import pytest
 
 from legodnn.runtime.executors.linked_front import separate_front
 from legodnn.runtime.executors.linked_graphs import LinkedGraphs
-from legodnn.runtime.executors.linked_model import MappedFiles, MappedModel, link
+from legodnn.runtime.executors.linked_model import MappedFiles, MappedModel, link, quantised_ends_of
 from tests.runtime.probe_store import probe_store
 
 pytestmark = pytest.mark.capi
@@ -29,7 +29,7 @@ def test_a_head_that_was_read_is_given_back_and_comes_again_two_pages_at_a_time(
     store = probe_store(tmp_path / "store", 4, 4, range(6, 0, -1), 16)
     content, path, page = link(store), tmp_path / "head", mmap.PAGESIZE
     path.write_bytes(content)
-    front = separate_front(LinkedGraphs(content), [0])
+    front = separate_front(LinkedGraphs.found(content, quantised_ends_of(store)), [0])
     with (
         path.open("rb") as file,
         closing(MappedFiles(store)) as files,

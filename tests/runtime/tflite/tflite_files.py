@@ -56,15 +56,24 @@ def changed(change: Callable[[Any], object]) -> bytes:
 
 def one(name: str, inputs: Sequence[T | None], outputs: Sequence[T], options: Any = None, version: int = 1) -> bytes:
     """A graph of one operator; tensors without data are its inputs."""
-    model, graph, operator, code = schema.ModelT(), schema.SubGraphT(), schema.OperatorT(), schema.OperatorCodeT()
-    model.version, model.buffers, model.subgraphs, model.operatorCodes = 3, [schema.BufferT()], [graph], [code]
-    graph.tensors, graph.operators = [], [operator]
-    code.builtinCode = getattr(schema.BuiltinOperator, name)
-    code.deprecatedBuiltinCode, code.version = min(127, code.builtinCode), version
+    tensors = [t for t in (*inputs, *outputs) if t is not None]
+    places = iter(range(len(tensors)))
+    reads, writes = [-1 if t is None else next(places) for t in inputs], [next(places) for _ in outputs]
+    ends = [i for i in reads if i >= 0 and tensors[i].data is None], writes
+    return several(tensors, [(name, reads, writes, options, version)], *ends)
 
-    def index(tensor: T | None) -> int:
-        if tensor is None:
-            return -1
+
+def several(
+    tensors: Sequence[T],
+    operators: Sequence[tuple[str, Sequence[int], Sequence[int], Any, int]],
+    inputs: Sequence[int],
+    outputs: Sequence[int],
+) -> bytes:
+    """A graph of several operators, each with its name, what it reads and writes, its options and its version."""
+    model, graph = schema.ModelT(), schema.SubGraphT()
+    model.version, model.buffers, model.subgraphs, model.operatorCodes = 3, [schema.BufferT()], [graph], []
+    graph.tensors, graph.operators, graph.inputs, graph.outputs = [], [], list(inputs), list(outputs)
+    for tensor in tensors:
         t = schema.TensorT()
         t.shape, t.type, t.buffer, t.name = list(tensor.shape), tensor.type, 0, f"t{len(graph.tensors)}"
         if tensor.data is not None:
@@ -76,14 +85,16 @@ def one(name: str, inputs: Sequence[T | None], outputs: Sequence[T], options: An
             t.quantization = schema.QuantizationParametersT()
             t.quantization.scale, t.quantization.zeroPoint = list(tensor.scales), [tensor.zero] * len(tensor.scales)
         graph.tensors.append(t)
-        return len(graph.tensors) - 1
-
-    operator.inputs, operator.outputs = [index(t) for t in inputs], [index(t) for t in outputs]
-    graph.inputs = [i for i in operator.inputs if i >= 0 and not graph.tensors[i].buffer]
-    graph.outputs = operator.outputs
-    if options is not None:
-        operator.builtinOptions = options
-        operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
+    for name, reads, writes, options, version in operators:
+        operator, code = schema.OperatorT(), schema.OperatorCodeT()
+        code.builtinCode = getattr(schema.BuiltinOperator, name)
+        code.deprecatedBuiltinCode, code.version = min(127, code.builtinCode), version
+        operator.opcodeIndex, operator.inputs, operator.outputs = len(model.operatorCodes), list(reads), list(writes)
+        if options is not None:
+            operator.builtinOptions = options
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
+        model.operatorCodes.append(code)
+        graph.operators.append(operator)
     return packed(model)
 
 
@@ -95,6 +106,19 @@ def options(kind: str, **values: Any) -> Any:
             raise AttributeError(name)
         setattr(found, name, value)
     return found
+
+
+def int8_block(read: float, written: float, floats_too: bool = False) -> bytes:
+    """A file that doubles 16 numbers in int8, with one scale for what it reads and one for what it writes.
+
+    It may add what it reads once more, in floats.
+    """
+    floats = T((1, 16))
+    tensors = [floats, T((1, 16), 9, None, (read,), -5), T((1, 16), 9, None, (written,), -5), floats, floats]
+    add = options("AddOptions")
+    operators = [("QUANTIZE", [0], [1], None, 1), ("ADD", [1, 1], [2], add, 2), ("DEQUANTIZE", [2], [3], None, 2)]
+    more = [("ADD", [3, 0], [4], add, 1)]
+    return several(tensors, [*operators, *more] if floats_too else operators, [0], [4 if floats_too else 3])
 
 
 def whole(*values: int) -> T:

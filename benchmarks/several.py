@@ -25,14 +25,16 @@ from typing import Any
 
 import numpy as np
 
-from comparison import legodnn, original_takes, profile_of
+from comparison import legodnn, original_takes, profile
 from legodnn.console import text_table
 from legodnn.files import write_atomic
 from legodnn.runtime.runtime import Runtime
+from legodnn.store import Store
 from legodnn.workload import Budget
 from support.kept import kept
 from support.limits import least
 from support.report import Bars, Figures, bar, run
+from support.steady import Steady, reference_ms
 
 NETWORKS = "resnet20,vgg16_half"
 TOGETHER = ("ours", "uniform", "quantised")  # these plan all networks together
@@ -125,16 +127,17 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     work, networks = args.work.resolve(), args.networks.split(",")
     kept_in = work / "-".join(networks)
     kept_in.mkdir(exist_ok=True)
+    reference = Store(work / networks[0] / "stores" / "quantised")
+    steady = Steady(partial(reference_ms, reference), kept_in / "speed.txt", not args.quick)
     for network in networks:
         for system in (*TOGETHER, "paper"):
-            profile_of(work / network / "stores" / system)
+            profile(work / network / "stores" / system, steady)
     limits = kept(kept_in / "limits.json", partial(limits_of, networks, work, 3 if args.quick else LIMITS))
     rows = {}
     for system in TOGETHER:
         workload = workload_of(system, networks, work)
-        rows[system] = kept(
-            kept_in / f"{system}.rows.json", partial(replayed, workload, limits, work, images_of(networks, work))
-        )
+        replay = partial(replayed, workload, limits, work, images_of(networks, work))
+        rows[system] = kept(kept_in / f"{system}.rows.json", partial(steady.measured, replay))
     rows["paper"] = one_at_a_time(networks, limits, work, kept_in)
     settings = {network: json.loads((work / network / "settings.json").read_text()) for network in networks}
     figures = {"settings": settings, "rate_hz": RATE, "limits": limits, "rows": rows}

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from legodnn.manifest import Manifest
+from legodnn.manifest import Manifest, Option, Segment
 from legodnn.profile import OptionKey
 from legodnn.runtime.executors.tensor_pool import lifetimes
 from legodnn.runtime.tflite.cost import workspace_bytes
@@ -29,46 +29,46 @@ def option_workspaces(store: Store) -> dict[OptionKey, int]:
         StoreError: a file was altered since the store was opened.
     """
     manifest, found = store.manifest, {}
-    graphs = {}
-    for segment in manifest.segments:
-        for option in segment.options:
-            with os.fdopen(store.open_file(option), "rb") as file:
-                graphs[segment.name, option.name] = parse_model_file(file.read())
-    met = _met(manifest, graphs)
+    forms = {(s.name, o.name): _forms(store, s, o) for s in manifest.segments for o in s.options}
+    met = _met(manifest, forms)
     lives, ends = lifetimes(manifest), {spec.name for spec in manifest.ends}
     for number, segment in enumerate(manifest.segments):
         passing = {name for name, (first, last) in lives.items() if first < number < last and name not in ends}
         beside = sum(manifest.specs[name].bytes for name in passing)
         for option in segment.options:
-            graph = graphs[segment.name, option.name]
-            whole = quantised_ends(graph).only()
-            named = (*zip(segment.inputs, graph.inputs, strict=True), *zip(segment.outputs, graph.outputs, strict=True))
-            elsewhere = {
-                i for name, i in named if name in passing or name in ends or (i in whole and whole[i] == met.get(name))
-            }
-            found[segment.name, option.name] = beside + workspace_bytes(graph, elsewhere)
+            key, graph = (segment.name, option.name), _graph(store, option)
+            whole = {name for name, form in forms[key].items() if met.get(name) == form}
+            elsewhere = {index for name, index in _named(segment, graph) if name in passing | ends | whole}
+            found[key] = beside + workspace_bytes(graph, elsewhere)
     return found
 
 
-def _met(manifest: Manifest, graphs: Mapping[OptionKey, FileGraph]) -> dict[str, Form]:
+def _graph(store: Store, option: Option) -> FileGraph:
+    """Return the graph of an option; one at a time, since it holds the content of its file."""
+    with os.fdopen(store.open_file(option), "rb") as file:
+        return parse_model_file(file.read())
+
+
+def _named(segment: Segment, graph: FileGraph) -> list[tuple[str, int]]:
+    """Return the name and the index of every tensor that an option's graph shares with other segments."""
+    return list(zip((*segment.inputs, *segment.outputs), (*graph.inputs, *graph.outputs), strict=True))
+
+
+def _forms(store: Store, segment: Segment, option: Option) -> dict[str, Form]:
+    """Return the form of whole numbers that an option makes of what it reads, or what it writes of, by the tensor."""
+    graph = _graph(store, option)
+    whole = quantised_ends(graph).only()
+    return {name: whole[index] for name, index in _named(segment, graph) if index in whole}
+
+
+def _met(manifest: Manifest, forms: Mapping[OptionKey, Mapping[str, Form]]) -> dict[str, Form]:
     """Return the form of whole numbers in which segments meet, by the tensor between them.
 
-    These are tensors that no segment reads or writes in two forms, and that every segment that reads or writes them has
-    an option for that does so in whole numbers.
+    These are tensors that all segments that read or write them have options for in one and the same form.
     """
-    found: dict[str, list[set[Form]]] = {}
+    found: dict[str, list[set[Form]]] = {}  # the forms that each of these segments has
     for segment in manifest.segments:
-        forms: dict[str, set[Form]] = {name: set() for name in (*segment.inputs, *segment.outputs)}
-        for option in segment.options:
-            graph = graphs[segment.name, option.name]
-            whole = quantised_ends(graph).only()
-            for name, i in zip(forms, (*graph.inputs, *graph.outputs), strict=True):
-                forms[name] |= {whole[i]} if i in whole else set()
-        for name, of in forms.items():
-            found.setdefault(name, []).append(of)
-    ends = {spec.name for spec in manifest.ends}
-    return {
-        name: next(iter(of[0]))
-        for name, of in found.items()
-        if name not in ends and all(len(forms) == 1 for forms in of) and len(set.union(*of)) == 1
-    }
+        for name in (*segment.inputs, *segment.outputs):
+            made = (forms[segment.name, option.name].get(name) for option in segment.options)
+            found.setdefault(name, []).append({form for form in made if form})
+    return {name: next(iter(of[0])) for name, of in found.items() if all(of) and len(set.union(*of)) == 1}

@@ -26,6 +26,7 @@ from legodnn.runtime.executors.linked_graphs import LinkedGraph, LinkedGraphs
 from legodnn.runtime.tflite.flatbuffer import fields
 from legodnn.runtime.tflite.flatbuffer_writer import Place, write_flatbuffer
 from legodnn.runtime.tflite.model_file import IDENTIFIER
+from legodnn.runtime.tflite.quantised_ends import Form
 
 _VERSION = 3  # of the format
 # What a front takes beyond the offsets to tables: for a model, and for each graph and each of its inputs and outputs.
@@ -223,9 +224,7 @@ class _Meetings:
 
     def __init__(self, manifest: Manifest) -> None:
         self._as_floats = set(manifest.outputs)  # tensors between segments that are read as they are
-        self._whole: dict[
-            str, tuple[int, tuple[int, int, int]]
-        ] = {}  # the index of the whole numbers of each, their form
+        self._whole: dict[str, tuple[int, Form]] = {}  # for each of them: the index of its whole numbers, their form
         self._makers: dict[int, str] = {}  # numbers of operators, over all segments, that make floats of whole numbers
         self._left_out: list[int] = []
         self._count = 0

@@ -14,22 +14,20 @@ import json
 import subprocess
 import sys
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
 from legodnn.runtime.executors.base import Choice, ComposedModel
 from legodnn.runtime.executors.capi_executor import CApiExecutor
-from legodnn.runtime.executors.select import warm_up
 from legodnn.store import Store
 from support import untrained
-from support.originals import image
+from support.originals import SETTLING_RUNS, held_bytes, image
 from support.report import Bars, Figures, bar, run, spread
 
 MODELS = ("resnet20", "vgg16-half", "resnet18", "unet", "mobilenetv2", "resnet50")
 PRECISIONS = ("float32", "int8")
-_SETTLING_RUNS = 3
 
 
 def switched(executor: CApiExecutor, precision: str, compact: bool) -> ComposedModel:
@@ -44,13 +42,7 @@ def held(path: str, precision: str, compact: bool) -> int:
     """Return the bytes that the model takes in this process, which should be a fresh one."""
     store = Store(path)
     inputs = image(store)
-    warm_up(store)
-    release_freed_memory()
-    base, executor = process_memory_bytes(), CApiExecutor(store)
-    model = switched(executor, precision, compact)
-    for _ in range(_SETTLING_RUNS):
-        model.run(inputs)
-    return process_memory_bytes() - base
+    return held_bytes(store, lambda: partial(switched(CApiExecutor(store), precision, compact).run, inputs))
 
 
 def timed(store: Store, precision: str, rounds: int) -> Figures:
@@ -58,7 +50,7 @@ def timed(store: Store, precision: str, rounds: int) -> Figures:
     inputs = image(store)
     executors = [CApiExecutor(store), CApiExecutor(store)]
     models = {bool(n): switched(executor, precision, bool(n)) for n, executor in enumerate(executors)}
-    same = [model.run(inputs)["y"] for _ in range(_SETTLING_RUNS) for model in models.values()]
+    same = [model.run(inputs)["y"] for _ in range(SETTLING_RUNS) for model in models.values()]
     times: dict[bool, list[float]] = {False: [], True: []}
     for _ in range(rounds):
         for compact, model in models.items():

@@ -30,8 +30,8 @@ the paper does; `float32`, without int8; and `unpruned`, with nothing but the pr
 CIFAR-10's networks were trained on all training images. So the images that accuracy is predicted by come from the test
 set, and those that it is measured on are the rest of that. CamVid is taken in its three parts, and its accuracy is the
 mean IoU. Limits of latency are about medians; what was measured while the machine was slower than it can be is measured
-again (`support.steady`). Interrupted, it goes on: each store, profile and run is kept in DIR, for
-the arguments that it was begun with.
+again (`support.steady`). Interrupted, it goes on: each store, profile and run is kept in DIR, for the arguments that it
+was begun with.
 """
 
 from __future__ import annotations

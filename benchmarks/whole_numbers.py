@@ -13,31 +13,25 @@ import argparse
 import json
 import subprocess
 import sys
-import time
+from functools import partial
 
 import numpy as np
 
-from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
-from legodnn.runtime.executors.select import warm_up
 from legodnn.store import Store
 from support import untrained
-from support.originals import image, running
+from support.originals import held_bytes, image, running
 from support.report import Bars, Figures, bar, run, spread
+from support.timing import in_turns
 
 MODELS = ("resnet20", "resnet56", "vgg16-half", "resnet18", "unet", "mobilenetv2", "resnet50")
-_SETTLING_RUNS, _PROCESSES = 3, 3
+_PROCESSES = 3
 
 
 def held(path: str) -> int:
     """Return the bytes that a store's model takes in this process, which should be a fresh one."""
     store = Store(path)
     inputs = image(store)
-    warm_up(store)
-    release_freed_memory()
-    base, model = process_memory_bytes(), running(store)
-    for _ in range(_SETTLING_RUNS):
-        model.infer(inputs)
-    return process_memory_bytes() - base
+    return held_bytes(store, lambda: partial(running(store).infer, inputs))
 
 
 def weighed(store: Store) -> int:
@@ -49,20 +43,10 @@ def weighed(store: Store) -> int:
     return sorted(found)[_PROCESSES // 2]
 
 
-def timed(stores: dict[str, Store], rounds: int) -> Figures:
+def timed(stores: dict[str, Store], seconds: float) -> Figures:
     """Run the model of each store in turn."""
-    models = {kind: running(store) for kind, store in stores.items()}
     inputs = image(stores["whole"])
-    for model in models.values():
-        for _ in range(_SETTLING_RUNS):
-            model.infer(inputs)
-    times: dict[str, list[float]] = {kind: [] for kind in models}
-    for _ in range(rounds):
-        for kind, model in models.items():
-            model.infer(inputs)  # caches hold the model before it
-            start = time.perf_counter()
-            model.infer(inputs)
-            times[kind].append(1e3 * (time.perf_counter() - start))
+    times = in_turns({kind: partial(running(store).infer, inputs) for kind, store in stores.items()}, seconds)
     found: Figures = {"ms": {kind: spread(of) for kind, of in times.items()}}
     for kind, other in (("apart", "whole"), ("joined", "whole"), ("joined", "apart")):
         ratios = np.divide(times[kind], times[other])
@@ -79,7 +63,7 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
         figures[name] = {
             "segments": len(stores["joined"].manifest.segments),
             "bytes": {kind: weighed(store) for kind, store in stores.items()},
-            **timed(stores, 20 if args.quick else 400),
+            **timed(stores, 1.0 if args.quick else 20.0),
         }
     bars = [
         bar(f"{name}: joined memory / whole", f["bytes"]["joined"] / f["bytes"]["whole"], 1.1)

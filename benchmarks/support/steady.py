@@ -10,6 +10,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from legodnn.runtime.executors.base import Choice
 from legodnn.runtime.executors.select import open_executor
 from legodnn.store import Store
 from support.originals import image
+from support.timing import in_turns
 
 Found = TypeVar("Found")
 
@@ -32,11 +34,7 @@ def reference_ms(store: Store) -> float:
     """
     executor, inputs = open_executor(store), image(store)
     model = executor.compose(tuple(Choice(s.name, s.options[-1].name, 1) for s in store.manifest.segments))
-    model.run(inputs)
-    times, end = [], time.perf_counter() + _SECONDS
-    while (start := time.perf_counter()) < end:
-        model.run(inputs)
-        times.append(1e3 * (time.perf_counter() - start))
+    times = in_turns({"reference": partial(model.run, inputs)}, _SECONDS)["reference"]
     executor.close()
     return statistics.median(times)
 

@@ -9,8 +9,8 @@
 
 `whole` is the same model with the same weights, as a store of one segment; `switched` has whole models of every
 sparsity as the options of one block, `both` the model in float32 and int8, and `int8` the model in int8, whole and in
-blocks. Building needs `legodnn[train]`,
-measuring does not: for a device without TensorFlow, stores are built on a workstation and copied.
+blocks. Building needs `legodnn[train]`, measuring does not: for a device without TensorFlow, stores are built on a
+workstation and copied.
 
     python benchmarks/support/untrained.py stores             # all of them
     python benchmarks/support/untrained.py stores resnet18

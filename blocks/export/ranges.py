@@ -45,7 +45,7 @@ def with_ranges(content: bytes, inputs: Sequence[Range], outputs: Sequence[Range
         outputs: the range of each output; None, or nothing at all, where the file's own is kept.
     """
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
-    (graph,) = model.subgraphs
+    graph = model.subgraphs[0]  # others belong to control flow, which no device runs
     codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
     readers = Counter([*graph.outputs, *(int(i) for operator in graph.operators for i in set(operator.inputs))])
     ranges = dict(zip(graph.inputs, inputs, strict=True))

@@ -25,6 +25,7 @@ from legodnn.runtime.tflite.flatbuffer import Damaged, Record, Table, fields, re
 
 IDENTIFIER = b"TFL3"
 TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8"}
+TYPE_NUMBERS = {name: number for number, name in TYPES.items()}
 
 # The options of operators by their number in the format's union; the last three lines are those without fields.
 _STRIDES = "stride_w:int32 stride_h:int32 "

@@ -12,7 +12,14 @@ import numpy as np
 
 from legodnn.runtime.tflite.detection_options import CUSTOM, DETECTION, write_detection_options
 from legodnn.runtime.tflite.flatbuffer_writer import write_flatbuffer
-from legodnn.runtime.tflite.model_file import IDENTIFIER, MODEL_SCHEMA, TYPES, FileGraph, FileOperator, FileTensor
+from legodnn.runtime.tflite.model_file import (
+    IDENTIFIER,
+    MODEL_SCHEMA,
+    TYPE_NUMBERS,
+    FileGraph,
+    FileOperator,
+    FileTensor,
+)
 
 _VERSION = 3  # of the format
 _MOST_OLD_CODE = 127  # kinds beyond it are only in the field `code`
@@ -41,10 +48,9 @@ def write_model_file(graph: FileGraph) -> bytes:
 
 
 def _tensor(tensor: FileTensor, buffer: int) -> dict[str, Any]:
-    (number,) = (number for number, name in TYPES.items() if name == tensor.dtype)
     entry: dict[str, Any] = {
         "shape": tensor.shape,
-        "type": number,
+        "type": TYPE_NUMBERS[tensor.dtype],
         "buffer": buffer,
         "is_variable": False,
         "external_buffer": 0,

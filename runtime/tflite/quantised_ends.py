@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from legodnn.runtime.tflite.model_file import TYPES, FileGraph, FileTensor
+from legodnn.runtime.tflite.model_file import TYPE_NUMBERS, FileGraph, FileTensor
 
 Form = tuple[int, int, int]  # of whole numbers: their type, their scale (the bits of a float), their zero point
 
 _DEQUANTIZE, _QUANTIZE = 6, 114
-_NUMBERS = {name: number for number, name in TYPES.items()}
 
 
 class QuantisedEnd(NamedTuple):
@@ -79,4 +78,4 @@ def _form(tensor: FileTensor) -> Form | None:
     if len(tensor.scales) != 1 or len(tensor.zero_points) != 1:
         return None
     scale = int(tensor.scales.astype("<f4").view("<i4")[0])
-    return _NUMBERS[tensor.dtype], scale, int(tensor.zero_points[0])
+    return TYPE_NUMBERS[tensor.dtype], scale, int(tensor.zero_points[0])

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Collection
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -171,8 +171,9 @@ def test_a_runtime_of_isolated_models_switches_and_survives_kills(tiny_store: St
         def kill() -> None:
             for _ in range(3):
                 time.sleep(0.3)
-                if worker.pid:
-                    os.kill(worker.pid, signal.SIGKILL)
+                if pid := worker.pid:
+                    with suppress(ProcessLookupError):  # it has been started again already
+                        os.kill(pid, signal.SIGKILL)
             stop.set()
 
         killer = threading.Thread(target=kill)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -130,8 +131,13 @@ def test_what_a_slow_service_is_asked_last_counts(page: Any, runtime: Runtime) -
     for value in ("980", "960"):
         page.locator("#memory_bytes").fill(value)
         page.wait_for_timeout(300)
+    while not held:
+        page.wait_for_timeout(20)
     held[0].continue_()
     page.wait_for_function("!Object.keys(wanted).length")
+    until = time.monotonic() + 30
+    while runtime.budget.memory_bytes != round(runtime.plan.memory_bytes * 1.012) and time.monotonic() < until:
+        page.wait_for_timeout(20)
     assert runtime.budget.memory_bytes == round(runtime.plan.memory_bytes * 1.012)
     page.unroute("**/v1/budget")
     page.route("**/v1/budget", lambda route: route.fulfill(status=503, body="too many connections"))

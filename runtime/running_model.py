@@ -44,6 +44,7 @@ class RunningModel:
         name: what the model is called.
         store: its store.
         executor: loads and runs the options of the store.
+        lost: why it runs nothing although the plan has it: it could not be put back after a failed switch. Else "".
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class RunningModel:
         self._closed = False
         self._lock = threading.RLock()
         self._running: tuple[Runnable, Choices, ModelPlan] | None = None
-        self._reason = "has not been started"
+        self.lost = ""
 
     @property
     def choices(self) -> Choices:
@@ -136,7 +137,11 @@ class RunningModel:
             if self._closed:
                 raise ClosedError(f"{self.name!r} belongs to a runtime that is closed; open a new one")
             if self._running is None:
-                raise SuspendedError(f"{self.name!r} {self._reason}")
+                if self.lost:
+                    raise SuspendedError(f"{self.name!r} {self.lost}")
+                raise SuspendedError(
+                    f"{self.name!r} is suspended under the current budget; give it more room and try again"
+                )
             composition, _, plan = self._running
             start = time.perf_counter()
             outputs = composition.run(inputs)
@@ -168,7 +173,7 @@ class RunningModel:
                     self.executor.retain(after)  # what of it runs already
                     self._running = self._composed(after, plan)
                 self.executor.retain(after)  # before the new ones first run, and take their working memory
-                self._reason = "is suspended under the current budget; give it more room and try again"
+                self.lost = ""
             except BaseException:
                 self._restore(before, planned)
                 raise
@@ -191,14 +196,14 @@ class RunningModel:
             self._restore(before, plan)
 
     def _restore(self, before: Choices, plan: ModelPlan) -> None:
-        reason, self._reason = self._reason, "was not put back after a switch that failed; set a plan or a budget again"
+        lost, self.lost = self.lost, "was not put back after a switch that failed; set a plan or a budget again"
         self._running = None
         try:
             self.executor.retain(before)
             self._running = self._composed(before, plan)
-            self._reason = reason
+            self.lost = lost
         except Exception as e:  # a MemoryError, say
-            self._reason = f"cannot be loaded any more: {e if str(e) else type(e).__name__}"
+            self.lost = f"cannot be loaded any more: {e if str(e) else type(e).__name__}"
 
     def close(self) -> None:
         """Wait for an inference that runs, and give back everything."""

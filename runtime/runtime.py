@@ -154,6 +154,11 @@ class Runtime:
             self._go_to(plan, time.perf_counter())
 
     @property
+    def resting(self) -> tuple[str, ...]:
+        """Models that run nothing: the plan suspends them, or they could not be put back after a switch that failed."""
+        return tuple(m.name for m in self.plan.models if m.suspended or self._models[m.name].lost)
+
+    @property
     def memory_bytes(self) -> int:
         """Measured memory of the models in bytes: what this process holds more than before they were opened.
 
@@ -210,10 +215,6 @@ class Runtime:
         Raises:
             InfeasibleError: no plan holds the budget, and the nearest plan was not asked for or does not exist.
             ClosedError, WorkloadError, StoreError, ExecutionError: as when `budget` is set.
-
-        Example:
-
-            print(runtime.replan(Budget(latency_ms=1000.0), {"vgg16": 1.5}, nearest=True) or "the budget holds")
         """
         self._life.check()
         budget = checked_budget(budget)
@@ -276,18 +277,17 @@ class Runtime:
         outputs = self.run(model, x).outputs
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
-    def run(self, model: str, x: AnyArray | Mapping[str, AnyArray]) -> Inference:
+    def run(self, model: str, x: AnyArray | Mapping[str, AnyArray], *, observed: bool = True) -> Inference:
         """Run one inference as `infer` does (so are its errors); return its outputs, what ran and how long it took.
 
-        Example:
-
-            print(f"{runtime.run('vgg16', image).latency_ms:.2f} ms")
+        `observed=False` is for one that says nothing of how long inferences take: `on_inference` is not told of it.
         """
         self._life.check()
         if not isinstance(model, str) or model not in self._models:
             raise InputError(f"no model {shown(model)} in this runtime; it has {', '.join(self._models)}")
         inference = self._models[model].infer(x)
-        if (told := self.on_inference) is not None:  # read once, because a governor may reset it meanwhile
+        told = self.on_inference if observed else None  # read once, because a governor may reset it meanwhile
+        if told is not None:
             told(inference.plan, inference.latency_ms)
         return inference
 

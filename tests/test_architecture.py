@@ -249,7 +249,7 @@ def written_names(path: Path) -> set[str]:
     """Return all names that occur in a module, and its texts, which lazy exports are named by."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             found.add(node.name)
         elif isinstance(node, ast.alias):
             found.add(node.asname or node.name)

@@ -131,13 +131,16 @@ def _serve(args: argparse.Namespace) -> None:
     if args.keep_learned:
         _check_learned_places(args)
     limit_heaps(_HEAPS)
-    with _open_runtime(args) as runtime:
-        app = ReloadableApplication(runtime, lambda: _open_runtime(args), settings)
+    app = ReloadableApplication(_open_runtime(args), lambda: _open_runtime(args), settings)
+    try:  # nothing here holds the first runtime, which a reload replaces
+        models = ", ".join(m.name for m in app.served.runtime.workload.models)
         place = f"http://{address_of(host, port)}" if args.socket is None else f"unix socket {args.socket}"
-        log.info("serving %s at %s", ", ".join(m.name for m in runtime.workload.models), place)
+        log.info("serving %s at %s", models, place)
         if args.socket is not None:
             check_socket(args.socket)  # another service may have begun to listen while the models were opened
         run_server(app, host, port, args.socket)
+    finally:
+        app.served.runtime.close()
 
 
 def _check_learned_places(args: argparse.Namespace) -> None:

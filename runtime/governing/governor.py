@@ -158,10 +158,11 @@ class Governor:
         return self._told(decision, line)
 
     def set_budget(self, budget: Budget) -> Decision:
-        """Take another budget as the application's own, decide, and apply the decision; if that fails nothing changes.
+        """Take another budget as the application's own, decide, and apply the decision; on errors nothing changes.
 
         Args:
-            budget: the widest that the runtime is to have from now on.
+            budget: the widest that the runtime is to have from now on. If a block cannot be loaded it is taken all the
+                same: the plan before runs on (`kept`, see `log_decision`), and that is tried again ten seconds later.
 
         Raises:
             InfeasibleError: no plan holds the budget, whatever the device can spare.

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,6 +31,19 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger("legodnn.governor")
 _LATENCY_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _CHANGE_S = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0)
+
+
+def told_to_all(
+    *observers: Callable[[ModelPlan, float], None] | None,
+) -> Callable[[ModelPlan, float], None]:
+    """Return an observer of inferences (`Runtime.on_inference`) that tells others, those left out that are None."""
+    listening = [each for each in observers if each is not None]
+
+    def tell(plan: ModelPlan, latency_ms: float) -> None:
+        for each in listening:
+            each(plan, latency_ms)
+
+    return tell
 
 
 def log_decision(decision: Decision, readings: Readings, outcome: str, message: str, plan: Plan) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from legodnn.errors import WorkloadError
 from legodnn.manifest import interaction_problem
 from legodnn.printable import shown
 from legodnn.runtime.planning.option_rows import BlockRows, OptionRow, Streaming, least_level, listed
-from legodnn.schema import LEAST_QUANTILE, MOST_OPTIONS, MOST_SEGMENTS
+from legodnn.schema import LEAST_QUANTILE, MOST_OPTIONS, MOST_PROFILED_THREADS, MOST_SEGMENTS
 
 if TYPE_CHECKING:
     from legodnn.runtime.planning.model_table import ModelTable
@@ -105,8 +105,8 @@ def _check_segment(where: str, segment: BlockRows) -> None:
         _check(option.bytes, f"{place}: bytes", least=0, most=_MOST_BYTES)
         _check(option.load_ms, f"{place}: load_ms", least=0, most=_MOST_MS)
         for threads, latency in option.latency_ms.items():
-            if threads < 1:
-                raise WorkloadError(f"{place}: thread count {threads} is less than 1")
+            if not 1 <= threads <= MOST_PROFILED_THREADS:
+                raise WorkloadError(f"{place}: thread count {threads} is not 1 to {MOST_PROFILED_THREADS}")
             _check(latency, f"{place}: latency_ms with {threads} threads", least=0, most=_MOST_MS)
 
 

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from legodnn.arrays import AnyArray, percentiles
-from legodnn.errors import OverloadedError
+from legodnn.errors import ClosedError, OverloadedError
 from legodnn.runtime.running_model import Inference
 
 # So many of the last latencies tell how long a line will take, and what the service reports.
@@ -25,7 +25,7 @@ _REMEMBERED = 1000
 class RunsModels(Protocol):
     """What a line needs of a runtime."""
 
-    def run(self, model: str, x: AnyArray | Mapping[str, AnyArray], /) -> Inference:
+    def run(self, model: str, x: AnyArray | Mapping[str, AnyArray], /, *, observed: bool = True) -> Inference:
         """See `Runtime.run`."""
         ...
 
@@ -52,47 +52,58 @@ class InferenceQueue:
         """
         self._runtime, self._length, self._timeout_s = runtime, length, timeout_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"legodnn-{model}")
+        self._closed = False
         self.model, self.waiting, self.served = model, 0, 0
         self.latencies_ms: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED)
 
-    async def infer(self, inputs: AnyArray | Mapping[str, AnyArray]) -> Inference:
+    async def infer(self, inputs: AnyArray | Mapping[str, AnyArray], observed: bool = True) -> Inference:
         """Wait in line and run one inference. A request whose client went away leaves the line.
 
         Args:
             inputs: what `Runtime.run` takes.
+            observed: False for one that says nothing of how long inferences take, as for `Runtime.run`.
 
         Raises:
             OverloadedError: the line is full, or the request waited too long.
+            ClosedError: the line is closed, or was while the request waited.
             LegoError: whatever `Runtime.run` raises.
         """
+        if self._closed:
+            raise self._refused()
         if self.waiting >= self._length:
             raise OverloadedError(f"{self.waiting} requests wait for {self.model!r} already", self.seconds_to_wait())
         held, given_up = [inputs], []
         del inputs  # only `held` holds them now, and lets go of them
 
         def run() -> Inference:
-            inference = self._runtime.run(self.model, held.pop())
+            inference = self._runtime.run(self.model, held.pop(), observed=observed)
             self.served += 1
-            self.latencies_ms.append((time.monotonic(), inference.latency_ms))
+            if observed:
+                self.latencies_ms.append((time.monotonic(), inference.latency_ms))
             return inference
 
         self.waiting += 1
         try:
-            # Cancelling this await, or its future, cancels what has not started yet; what runs, runs to its end.
             future = self._thread.submit(run)
             patience = asyncio.get_running_loop().call_later(
                 self._timeout_s, lambda: given_up.append(True) if future.cancel() else None
             )
+            done = asyncio.wrap_future(future)
             try:
-                return await asyncio.wrap_future(future)
+                # Unlike awaiting it, this tells whether the request is cancelled, or the line let go of it.
+                await asyncio.wait((done,))
+            except asyncio.CancelledError:
+                done.cancel()  # if it has not started yet; what runs, runs to its end
+                raise
             finally:
                 patience.cancel()
-        except asyncio.CancelledError:
+            if not done.cancelled():
+                return done.result()
             if not given_up:
-                raise
+                raise self._refused()
             raise OverloadedError(
                 f"the request waited more than {self._timeout_s:g} s for {self.model!r}", self.seconds_to_wait()
-            ) from None
+            )
         finally:
             self.waiting -= 1
             held.clear()  # the thread may keep what was cancelled until it comes to it
@@ -102,6 +113,10 @@ class InferenceQueue:
         recent = [ms for _, ms in list(self.latencies_ms)[-20:]]
         return max(1, math.ceil(self.waiting * percentiles(recent, 50)[0] / 1e3)) if recent else 1
 
+    def _refused(self) -> ClosedError:
+        return ClosedError(f"{self.model!r} is served no longer; try again")
+
     def close(self) -> None:
         """Let the request that runs end, and drop those that wait."""
+        self._closed = True
         self._thread.shutdown(wait=True, cancel_futures=True)

@@ -144,11 +144,13 @@ class ReloadableApplication:
             self._tasks.append(asyncio.create_task(feed_watchdog(lambda: self.served, within_s)))
         await send({"type": "lifespan.startup.complete"})
         await receive()  # lifespan.shutdown
-        for task in self._tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-        await self._current.end()
+        try:
+            for task in self._tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+        finally:
+            await self._current.end()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _keep_reloading(self) -> None:

@@ -30,6 +30,6 @@ class ServedRuntime:
     @property
     def status(self) -> str:
         """The models, those that are suspended, and the memory of the plan, in a line."""
-        plan = self.runtime.plan
-        models = ", ".join(f"{m.name} (suspended)" if m.suspended else m.name for m in plan.models)
+        plan, resting = self.runtime.plan, self.runtime.resting
+        models = ", ".join(f"{m.name} (suspended)" if m.name in resting else m.name for m in plan.models)
         return f"{models}; {plan.memory_bytes / 1e6:.1f} MB planned"

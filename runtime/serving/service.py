@@ -34,7 +34,7 @@ from legodnn.runtime.device.monitor import Monitor
 from legodnn.runtime.governing.governor import Governor
 from legodnn.runtime.governing.keep_learned import save_learned
 from legodnn.runtime.governing.policy import Policy
-from legodnn.runtime.governing.telemetry import Metrics
+from legodnn.runtime.governing.telemetry import Metrics, told_to_all
 from legodnn.runtime.running_model import Inference
 from legodnn.runtime.runtime import Runtime
 from legodnn.runtime.serving import bodies, open_inference
@@ -114,8 +114,9 @@ class _Service:
                 self.governor.on_decision = self.history.add_soon
                 self.governor.start()
             else:
-                ending.callback(setattr, self.runtime, "on_inference", None)
-                self.runtime.on_inference = self.metrics.inferred
+                before = self.runtime.on_inference
+                ending.callback(setattr, self.runtime, "on_inference", before)
+                self.runtime.on_inference = told_to_all(before, self.metrics.inferred)
             ending.push_async_callback(_cancelled, asyncio.create_task(self.history.keep_sampling()))
             yield
 
@@ -191,13 +192,13 @@ class _Service:
             self.runtime.budget = budget
 
     async def models(self, _: Request) -> Response:
-        plan = self.runtime.plan
+        resting = self.runtime.resting
         return JSONResponse(
             {
                 name: {
                     **open_inference.model_metadata(name, store),
                     "labels": list(store.manifest.model.labels),
-                    "suspended": plan[name].suspended,
+                    "suspended": name in resting,
                     "waiting": self.queues[name].waiting,
                     "served": self.queues[name].served,
                     "segments": [
@@ -233,14 +234,13 @@ class _Service:
         self.metrics.runs(self.runtime.plan, {table.name: table.slowdown for table in self.runtime.scheduler.tables})
 
     async def ready(self, _: Request) -> Response:
-        suspended = [m.name for m in self.runtime.plan.models if m.suspended]
-        critical = {m.name for m in self.runtime.workload.models if m.critical}
-        missing = sorted(critical.intersection(suspended))
+        suspended = self.runtime.resting
+        missing = [m.name for m in self.runtime.workload.models if m.critical and m.name in suspended]
         return JSONResponse({"ready": not missing, "suspended": suspended}, status_code=503 if missing else 200)
 
     async def model_ready(self, request: Request) -> Response:
         name = request.path_params["name"]
-        suspended = self.runtime.plan[name].suspended
+        suspended = name in self.runtime.resting
         return JSONResponse({"name": name, "ready": not suspended}, status_code=503 if suspended else 200)
 
     async def model_metadata(self, request: Request) -> Response:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 
-from legodnn.errors import LegoError, SuspendedError
+from legodnn.errors import SuspendedError
 from legodnn.runtime.serving.notify import tell_systemd
 from legodnn.runtime.serving.served_runtime import ServedRuntime
 
@@ -25,11 +24,13 @@ async def feed_watchdog(current: Callable[[], ServedRuntime], within_s: float) -
     """
     ran: dict[str, int] = {}
     while True:
+        served = current()
         try:
-            ran = await prove_alive(current(), ran)
-            tell_systemd("WATCHDOG=1", f"STATUS={current().status}")
-        except LegoError as e:
-            log.warning("the watchdog is not told that all models answer: %s", e)
+            ran = await prove_alive(served, ran)
+            tell_systemd("WATCHDOG=1", f"STATUS={served.status}")
+        except Exception as e:  # whatever it is: if nobody fed the watchdog any more, a service that works would end
+            if current() is served:  # otherwise the models were opened anew meanwhile, and those closed
+                log.warning("the watchdog is not told that all models answer: %s", e)
         await asyncio.sleep(within_s / _FEEDINGS)
 
 
@@ -37,7 +38,7 @@ async def prove_alive(served: ServedRuntime, ran: dict[str, int]) -> dict[str, i
     """Return how many inferences each model has run, after one of zeros by every model that has run none since.
 
     Args:
-        served: what is asked. A model that is suspended has nothing to prove.
+        served: what is asked. A model that the plan suspends has nothing to prove.
         ran: what this returned before.
 
     Raises:
@@ -46,6 +47,9 @@ async def prove_alive(served: ServedRuntime, ran: dict[str, int]) -> dict[str, i
     for name, queue in served.queues.items():
         if queue.served <= ran.get(name, 0):  # less: it was opened anew
             inputs = {spec.name: spec.zeros() for spec in served.runtime.stores[name].manifest.inputs}
-            with suppress(SuspendedError):
-                await queue.infer(inputs)
+            try:  # it is told to nobody: after a long pause, and of zeros, it takes longer than what clients ask for
+                await queue.infer(inputs, observed=False)
+            except SuspendedError:
+                if not served.runtime.plan[name].suspended:
+                    raise  # it could not be put back after a switch that failed
     return {name: queue.served for name, queue in served.queues.items()}

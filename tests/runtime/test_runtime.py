@@ -230,6 +230,7 @@ def test_of_several_models_all_that_can_are_put_back_and_the_first_error_is_told
         np.testing.assert_array_equal(runtime.infer("c", x), expected)
         with pytest.raises(SuspendedError, match=r"'b' cannot be loaded any more: .*/b/.* has 11 bytes"):
             runtime.infer("b", x)
+        assert runtime.resting == ("b",)
 
 
 @pytest.mark.capi

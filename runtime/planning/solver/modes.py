@@ -13,8 +13,9 @@ from typing import NamedTuple, TypeVar
 
 from legodnn.arrays import Ints
 from legodnn.runtime.planning.model_table import ModelTable
+from legodnn.schema import MOST_PROFILED_THREADS
 
-_COMPACT_BIT = 10  # above every thread count
+_COMPACT_BIT = MOST_PROFILED_THREADS.bit_length()  # above every thread count
 _COMPACT, _STREAMED, _LEVEL = 1 << _COMPACT_BIT, 2 << _COMPACT_BIT, 4 << _COMPACT_BIT
 
 _Numbers = TypeVar("_Numbers", int, Ints)

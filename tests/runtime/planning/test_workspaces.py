@@ -75,6 +75,17 @@ def test_compact_models_have_a_workspace_of_their_own() -> None:
     assert [(plan.memory_bytes, plan["m"].compact) for plan in found] == [(550, False), (180, True)]
 
 
+def test_as_many_threads_as_a_profile_may_have_are_planned() -> None:
+    def planned(threads: int) -> tuple[int, bool, bool]:
+        option = OptionRow("o", 1, {threads: 1.0}, compact_bytes=1, compact_ms={threads: 2.0})
+        plan = Scheduler([ModelTable("m", (BlockRows("b", (option,)),), compact_overhead_ms={})]).plan(Budget())["m"]
+        return plan.threads, plan.compact, plan.streamed
+
+    assert planned(1024) == (1024, False, False)
+    with pytest.raises(WorkloadError, match="thread count 1025 is not 1 to 1024"):
+        planned(1025)
+
+
 def test_a_profile_tells_what_options_add_and_what_they_share(tiny_store: Store, profile: Profile) -> None:
     sizes = {"own_bytes": 10_000, "workspace_bytes": 7_000}
     options = tuple(o.model_copy(update=sizes) for o in profile.options)

@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("starlette", reason="the service is not installed")
 
 from legodnn import Runtime, Store
-from legodnn.errors import OverloadedError
+from legodnn.errors import ClosedError, OverloadedError
 from legodnn.plan import ModelPlan
 from legodnn.runtime.running_model import Inference
 from legodnn.runtime.serving.inference_queue import InferenceQueue
@@ -35,7 +35,7 @@ class Slow:
         if not held:
             self.goes_on.set()
 
-    def run(self, model: str, x: Any) -> Inference:
+    def run(self, model: str, x: Any, *, observed: bool = True) -> Inference:
         assert self.lock.acquire(blocking=False), "two at a time"
         self.begun.set()
         assert self.goes_on.wait(60)
@@ -60,7 +60,7 @@ def test_a_line_takes_so_many_and_no_more() -> None:
     assert queue.waiting == 0
     assert all(e.retry_after_s >= 1 and "try again" in str(e) for e in full)
     queue.close()
-    queue = InferenceQueue(slow, "m", length=9, timeout_s=0.07)
+    queue = InferenceQueue(Slow(0.3), "m", length=9, timeout_s=0.07)
     results = asyncio.run(ask())
     late = [r for r in results if isinstance(r, OverloadedError)]
     assert late, "who waits too long is told so"
@@ -83,6 +83,25 @@ def test_who_goes_away_leaves_the_line() -> None:
     queue = InferenceQueue(slow, "m", length=9, timeout_s=60)
     asyncio.run(ask())
     queue.close()
+    assert slow.ran == 1
+    assert queue.waiting == 0
+
+
+def test_who_waits_in_a_line_that_is_closed_is_told_so() -> None:
+    async def ask() -> None:
+        first, second = (asyncio.create_task(queue.infer(X)) for _ in range(2))
+        assert await asyncio.to_thread(slow.begun.wait, 60)
+        closing = asyncio.create_task(asyncio.to_thread(queue.close))
+        with pytest.raises(ClosedError, match="'m' is served no longer"):
+            await second
+        with pytest.raises(ClosedError, match="'m' is served no longer"):
+            await queue.infer(X)
+        slow.goes_on.set()
+        await asyncio.gather(first, closing)
+
+    slow = Slow(held=True)
+    queue = InferenceQueue(slow, "m", length=9, timeout_s=60)
+    asyncio.run(ask())
     assert slow.ran == 1
     assert queue.waiting == 0
 

@@ -31,14 +31,17 @@ pytest.importorskip("starlette", reason="the service is not installed")
 from prometheus_client import generate_latest
 
 from legodnn import Budget, Runtime, Store
-from legodnn.errors import ClosedError, ExecutionError
+from legodnn.errors import ClosedError, ExecutionError, StoreError, SuspendedError
 from legodnn.profile import default_path
 from legodnn.runtime.governing.governor import Governor
 from legodnn.runtime.serving.notify import tell_systemd, watchdog_s
 from legodnn.runtime.serving.reloading import ReloadableApplication
 from legodnn.runtime.serving.service import ServiceSettings, application
-from legodnn.runtime.serving.watchdog import prove_alive
+from legodnn.runtime.serving.watchdog import feed_watchdog, prove_alive
+from legodnn.workload import Workload
 from tests.ports import free_port
+from tests.runtime.opened import workload
+from tests.runtime.serving.served import served
 
 ONE = '[[models]]\nname = "tiny"\nstore = "tiny"\n'
 TWO = ONE + '[[models]]\nname = "other"\nstore = "tiny2"\n'
@@ -100,7 +103,7 @@ def test_only_a_real_inference_proves_that_a_model_lives(folder: Path, monkeypat
             assert runtime.plan["other"].suspended
             assert (await prove_alive(served, {"tiny": 2, "other": 2}))["tiny"] == 3
 
-            def fails(*_: object) -> None:
+            def fails(*_: object, **__: object) -> None:
                 raise ExecutionError("no memory")
 
             monkeypatch.setattr(runtime, "run", fails)
@@ -110,6 +113,63 @@ def test_only_a_real_inference_proves_that_a_model_lives(folder: Path, monkeypat
                 queue.close()
 
     asyncio.run(prove())
+
+
+def test_a_watchdogs_inferences_tell_nothing_of_latency(folder: Path) -> None:
+    async def prove() -> None:
+        with Runtime.open([folder / "workload.toml"]) as runtime:
+            told: list[float] = []
+            runtime.on_inference = lambda plan, latency_ms: told.append(latency_ms)
+            served = application(runtime, ServiceSettings(governed=False)).state.served
+            assert await prove_alive(served, {}) == {"tiny": 1}
+            assert not told
+            assert not served.queues["tiny"].latencies_ms
+            served.queues["tiny"].close()
+
+    asyncio.run(prove())
+
+
+def test_the_watchdog_is_fed_again_after_whatever_went_wrong(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def feed() -> None:
+        with Runtime.open([folder / "workload.toml"]) as runtime:
+            old, new = (application(runtime, ServiceSettings(governed=False)).state.served for _ in range(2))
+            now = [old]
+            old.queues["tiny"].close()  # as at the end of the models of before
+            feeding = asyncio.create_task(feed_watchdog(lambda: now[0], 0.03))
+            while "'tiny' is served no longer" not in caplog.text:
+                await asyncio.sleep(0.01)
+                assert not feeding.done()
+            now[0] = new
+            while not new.queues["tiny"].served:
+                await asyncio.sleep(0.01)
+                assert not feeding.done()
+            feeding.cancel()
+            new.queues["tiny"].close()
+
+    asyncio.run(feed())
+
+
+def test_a_model_that_was_lost_is_neither_ready_nor_alive(tiny_store: Store, tmp_path: Path) -> None:
+    (model,) = workload(tiny_store, "interpreter", tmp_path).models
+    copies = {name: str(shutil.copytree(tiny_store.path, tmp_path / name)) for name in "ab"}
+    models = [model.model_copy(update={"name": name, "store": path}) for name, path in copies.items()]
+    block = tiny_store.manifest.blocks[0]
+    with Runtime(Workload(models=tuple(models)), executor="interpreter") as runtime:
+        after = [m.model_copy(update={"options": dict.fromkeys(m.options, "s0.5")}) for m in runtime.plan.models]
+        for name, option in (("a", block.original), ("b", block.option("s0.5"))):
+            (tmp_path / name / option.file).write_bytes(b"not a model")
+        with pytest.raises(StoreError):
+            runtime.plan = runtime.plan.model_copy(update={"models": tuple(after)})
+        with served(runtime, ServiceSettings(governed=False)) as client:
+            ready = client.get("/readyz")
+            assert (ready.status, ready.json) == (503, {"ready": False, "suspended": ["a"]})
+            assert [client.get(f"/v2/models/{name}/ready").status for name in "ab"] == [503, 200]
+            assert client.get("/v1/models").json["a"]["suspended"]
+        state = application(runtime, ServiceSettings(governed=False)).state.served
+        with pytest.raises(SuspendedError, match="'a' cannot be loaded any more"):
+            asyncio.run(prove_alive(state, {}))
+        for queue in state.queues.values():
+            queue.close()
 
 
 def test_memory_is_counted_from_before_the_first_models(folder: Path) -> None:

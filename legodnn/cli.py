@@ -50,11 +50,12 @@ LegoDNN runs several vision DNNs at once under memory and latency budgets that k
 To see everything work, on built-in data:
 
   legodnn demo --quick                                 takes a minute or two
-  legodnn demo                                         takes some ten minutes, trains well
+  legodnn demo                                         takes three to eight minutes, trains well
 
 For a model of your own, in this order:
 
-  legodnn build mymodel.keras --out stores/mymodel     on the workstation: cut, prune, train, export
+  legodnn build mymodel.keras --data images:photos --out stores/mymodel
+                                                       on the workstation: cut, prune, train, export
   legodnn inspect stores/mymodel                       what the store holds
   legodnn profile stores/mymodel                       on the device: measure every option
   legodnn plan stores/mymodel --memory 20MB            what the scheduler would choose
@@ -66,8 +67,11 @@ A model that is a .tflite file becomes a store as it is:
 
   legodnn pack face.tflite --accuracy .9 --out stores/face
 
-  legodnn compress mymodel.keras --target macs=0.5 --out small.tflite   one smaller model, no store
   legodnn doctor                                       what this device has, and what is missing
+
+One smaller model without a store:
+
+  legodnn compress mymodel.keras --data images:photos --target macs=0.5 --out small.tflite
 
 `legodnn COMMAND --help` explains a command and its flags.\
 """

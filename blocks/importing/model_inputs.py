@@ -64,13 +64,13 @@ def pixel_range(recipe: Recipe, own: keras.Model, scales: bool) -> tuple[float, 
 
 
 def warn_of_default_range(recipe: Recipe, data: Dataset) -> None:
-    """Warn that a file does not say what its model makes of pixels, where they become 0 to 1 for no other reason."""
+    """Warn that a model does not say what it takes as pixels, where they become 0 to 1 for no other reason."""
     arrays = recipe.data.startswith("npz:") and not any(isinstance(x, Pixels) for x in input_arrays(data.train.x))
     pictures = any(is_picture(x.shape[1:]) for x in input_arrays(data.train.x))
     if pictures and not arrays and not is_own_data(recipe.data) and data.scaling == Scaling():
         log.warning(
             "%s does not say which pixels it takes, and gets them as 0 to 1: if it was trained on others, give "
-            "input_range, input_mean and input_std",
+            "input_range, input_mean and input_std (--input-range ...)",
             recipe.model,
         )
 

@@ -135,7 +135,8 @@ def data_and_model(recipe: Recipe, progress: Progress = no_progress) -> tuple[Da
     A model of the zoo, or of keras.applications without ImageNet weights, is made for the data. Any other model decides
     on what the data must be: the size and channels of images, or the inputs that it has. A model whose images hold
     integers, or that begins by scaling pixels (`front`), gets pixels as they are (0 to 255), and a file that says what
-    its images of int8 stand for gets that, unless the recipe scales them.
+    its images of int8 stand for gets that, unless the recipe scales them. A model of keras.applications with ImageNet
+    weights begins by what Keras has for these (`preprocess_input`), unless the recipe scales pixels or data are arrays.
 
     Args:
         recipe: what to open.
@@ -163,7 +164,7 @@ def data_and_model(recipe: Recipe, progress: Progress = no_progress) -> tuple[Da
     data = fitting(scaled, data_of(scaled, shapes_of(model), progress), own, model)
     if scales:
         log_front(recipe.model, data)
-    elif not recipe_scales(scaled) and (recipe.model.endswith((TFLITE, ONNX)) or is_saved_model(recipe.model)):
+    elif not recipe_scales(scaled) and not recipe.train_epochs:
         warn_of_default_range(recipe, data)
     return data, model
 
@@ -192,7 +193,11 @@ def _own_model_of(recipe: Recipe, shape: ImageShape | None, classes: int) -> ker
     if (spec in zoo.MODELS or spec in applications()) and not recipe.weights and not recipe.train_epochs:
         raise ModelError(f"{spec} has no weights: give a weights file; a build may also train it (train_epochs)")
     taken = recipe.cut_at, recipe.input_shape, recipe.custom
-    return _own_model(spec, shape, classes, recipe.width, recipe.weights, *taken)
+    model = _own_model(spec, shape, classes, recipe.width, recipe.weights, *taken)
+    as_they_are = recipe_scales(recipe) or is_own_data(recipe.data) or recipe.data.startswith("npz:")
+    if spec in applications() and recipe.weights == "imagenet" and not as_they_are:
+        return _preprocessing(model, spec)
+    return model
 
 
 def makes_classifier(spec: str) -> bool:
@@ -236,6 +241,14 @@ def _function(spec: str, cut_at: Sequence[str], input_shape: Shape | None) -> ke
     if is_torch(made):
         return torch_graph(made, spec, cut_at, input_shape)
     raise ModelError(f"{spec} gave {type(made).__name__}, not a Keras model or a PyTorch module")
+
+
+def _preprocessing(model: keras.Model, name: str) -> keras.Model:
+    """Return a model of keras.applications that takes pixels: what Keras has for its ImageNet weights comes first."""
+    family = sys.modules[getattr(keras.applications, name).__module__]
+    image = keras.Input(model.inputs[0].shape[1:], name=model.inputs[0].name)
+    prepared = family.preprocess_input(image)
+    return model if prepared is image else keras.Model(image, model(prepared), name=model.name)
 
 
 def _application(name: str, image_shape: ImageShape | None, classes: int, weights: str | None) -> keras.Model:

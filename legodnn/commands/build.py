@@ -6,7 +6,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from legodnn.commands.parser import DATA_HELP, add_model_arguments, fraction, precision, variation
+from legodnn.commands.parser import (
+    DATA_HELP,
+    PIXELS_HELP,
+    add_model_arguments,
+    add_pixel_arguments,
+    fraction,
+    precision,
+    variation,
+)
 from legodnn.console import progress
 from legodnn.files import check_folder
 from legodnn.model_names import check_model_name
@@ -61,7 +69,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
         "  legodnn build MobileNetV2 --recipe recipe.toml --jobs 2 --out stores/mobilenet\n"
         "  legodnn build mymodel.keras --widths-table board.widths.json --out stores/mymodel\n"
         "  legodnn build MobileNetV2 --recipe recipe.toml --cluster auto --out stores/mobilenet\n\n"
-        "A recipe holds what the flags say and more, such as input_range and min_share; legodnn/recipe.py lists all "
+        "A recipe holds what the flags say and more, such as input_fit and min_share; legodnn/recipe.py lists all "
         "fields. A flag takes precedence over the recipe. module:function runs the code of that module, also where a "
         "recipe names it. TF_ENABLE_ONEDNN_OPTS=0 switches TensorFlow's oneDNN kernels off.",
     )
@@ -76,6 +84,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
     parser.add_argument("--out", required=True, metavar="FOLDER", help="the folder of the new store; it must not exist")
     parser.add_argument("--name", help="the model's name in the store (default: the folder's name)")
     parser.add_argument("--recipe", metavar="FILE", help="TOML file with fields of the recipe")
+    add_pixel_arguments(parser, PIXELS_HELP)
     for name, kind, metavar, text in _FIELDS:
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=text)
     parser.add_list(

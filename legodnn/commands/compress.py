@@ -10,7 +10,15 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from legodnn.commands.parser import DATA_HELP, add_model_arguments, add_pixel_arguments, fraction, precision, variation
+from legodnn.commands.parser import (
+    DATA_HELP,
+    PIXELS_HELP,
+    add_model_arguments,
+    add_pixel_arguments,
+    fraction,
+    precision,
+    variation,
+)
 from legodnn.compression import CompressionRecipe, CostMeasure, check_compressed_file, compression_recipe
 from legodnn.console import progress, say, text_table
 from legodnn.errors import ModelError
@@ -52,7 +60,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
         "  legodnn compress mymodel.keras --data images:photos --target macs=0.5 --out small.tflite\n"
         "  legodnn compress resnet56 --weights resnet56.npz --data cifar10:cifar-10-batches-py \\\n"
         "      --target macs=0.5 --strategy amc --out small.keras --report widths.html\n"
-        "  legodnn compress mymodel.keras --targets 0.75,0.5,0.25 --out stores/nested\n\n"
+        "  legodnn compress mymodel.keras --data images:photos --targets 0.75,0.5,0.25 --out stores/nested\n\n"
         "docs/compress.md says what the strategies do.",
     )
     parser.add_argument(
@@ -62,7 +70,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
         "vgg16, resnet18, resnet20, resnet56",
     )
     add_model_arguments(parser)
-    add_pixel_arguments(parser, "0,1; models that take or scale pixels get them as they are")
+    add_pixel_arguments(parser, PIXELS_HELP)
     parser.add_argument(
         "--target", type=_target, metavar="MEASURE=SHARE", help=f"{', '.join(get_args(CostMeasure))}, such as macs=0.5"
     )

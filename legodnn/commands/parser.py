@@ -26,6 +26,7 @@ DATA_HELP = (
     "digits, cifar10[:DIR], images:DIR, npz:FILE, module:function, or masks:, voc:, coco:, coco_points:, points:, "
     "clips: or one_class:DIR, see docs/build.md (default: digits)"
 )
+PIXELS_HELP = "0,1; models that take or scale pixels get them as they are, cifar10 has ImageNet's mean and std"
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,17 @@ def _same(op: OnnxCall) -> GraphValue | list[GraphValue]:
     return op.value(0)
 
 
+def dequantised(op: OnnxCall, at: int = 0) -> GraphValue:
+    """Return the numbers that the integers of a computed input stand for, which are what is computed everywhere.
+
+    Those of the file's inputs become numbers where the graph begins (`inputs`).
+    """
+    found = op.value(at)
+    if "int" in found.tensor.dtype:
+        raise NoRule("it reads integers that the graph computes")
+    return found
+
+
 def _quantised(op: OnnxCall) -> GraphValue:
     """Values stay real numbers: a quantised file becomes the float model that it stands for.
 
@@ -282,7 +293,7 @@ ONNX_ELEMENT_RULES: dict[str, OnnxRule] = {
     "Identity": _same,
     "Dropout": _same,
     "QuantizeLinear": _quantised,
-    "DequantizeLinear": _same,
+    "DequantizeLinear": dequantised,
     "Reshape": _reshape,
     "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze,

@@ -24,6 +24,7 @@ from legodnn.blocks.importing.onnx.call import OnnxCall, channels_first
 from legodnn.blocks.importing.onnx.constants import computed
 from legodnn.blocks.importing.onnx.file import OnnxGraph, OnnxInput, OnnxNode, branch_of, read_onnx
 from legodnn.blocks.importing.onnx.gelu import with_gelus
+from legodnn.blocks.importing.onnx.inputs import has_channels_last, real_numbers
 from legodnn.blocks.importing.onnx.quantised_rules import QUANTISED_RULES, REAL_RULES
 from legodnn.blocks.importing.onnx.weight_rules import OnnxRule
 from legodnn.blocks.importing.tflite.call import FileInput, NoRule
@@ -71,6 +72,7 @@ class _Importer:
         self.maker = GraphMaker(input_shape, len(self.graph.inputs))
         self.values: dict[str, FileInput] = {**graph.constants}
         self.positive: set[str] = set()
+        self.pixel_ranges: dict[str, tuple[float, float]] = {}
         self.wanted = {*self.graph.outputs, *(name for node in self.graph.nodes for name in node.reads)}
 
     def model(self, name: str) -> keras.Model:
@@ -81,6 +83,7 @@ class _Importer:
         made = self.maker.model(
             name.removesuffix(".onnx"), inputs, [(y, self._given_back(y)) for y in self.graph.outputs]
         )
+        made.pixel_ranges = self.pixel_ranges  # what pixels become in inputs of int8, by their names
         if any(node.kind in ("DequantizeLinear", "DynamicQuantizeLinear") for node in self.graph.nodes):
             log.warning(
                 "%s is quantised: the float32 graph is the model that it stands for, without the file's rounding", name
@@ -101,20 +104,23 @@ class _Importer:
         floating = given.dtype.startswith(("float", "bfloat"))
         if not floating and not re.fullmatch(r"u?int(8|16|32|64)|bool", given.dtype):
             raise ModelError(f"input {given.name!r} takes {given.dtype}; a store's inputs are numbers")
-        image = len(shape) == 4 and not self._is_turned(given.name)
+        image = len(shape) == 4 and not has_channels_last(self.graph, given.name)
         kept = tuple(shape[i] for i in CHANNELS_LAST) if image else shape
-        made = keras.Input(kept[1:], dtype="float32" if floating else given.dtype, name=self.maker.free(given.name))
+        numbers = None if floating else real_numbers(self.graph, given.name)
+        whole = numbers is None or given.dtype == "uint8"
+        name = self.maker.free(given.name)
+        made = keras.Input(kept[1:], dtype="float32" if floating or not whole else given.dtype, name=name)
+        value = as_value(made)
+        if numbers and whole:  # pixels as they are, which the file's scale and zero point turn into numbers
+            value = as_value(keras.layers.Rescaling(*numbers, name=f"{name}.real")(made))
+        elif numbers:
+            log.warning("input %s is %s in the file, and takes the numbers that these stand for", name, given.dtype)
+            if given.dtype == "int8":
+                self.pixel_ranges[made.name] = (numbers[1] - 128 * numbers[0], numbers[1] + 127 * numbers[0])
         if image:
             log.info("input %s is channels-first in the file, and channels-last here: %s", given.name, kept)
-        self.values[given.name] = channels_first(as_value(made)) if image else as_value(made)
+        self.values[given.name] = channels_first(value) if image else value
         return made
-
-    def _is_turned(self, name: str) -> bool:
-        """Whether the file takes an image with channels last, and turns it before anything else."""
-        readers = [node for node in self.graph.nodes if name in node.inputs]
-        return bool(readers) and all(
-            node.kind == "Transpose" and tuple(node.attributes.get("perm", ())) == CHANNELS_FIRST for node in readers
-        )
 
     def _add(self, node: OnnxNode) -> None:
         """Add a node's layers."""

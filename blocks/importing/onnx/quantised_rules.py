@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from legodnn.blocks.importing.onnx.call import OnnxCall
 from legodnn.blocks.importing.onnx.constants import computed
-from legodnn.blocks.importing.onnx.element_rules import ONNX_ELEMENT_RULES
+from legodnn.blocks.importing.onnx.element_rules import ONNX_ELEMENT_RULES, dequantised
 from legodnn.blocks.importing.onnx.file import OnnxNode
 from legodnn.blocks.importing.onnx.image_rules import ONNX_IMAGE_RULES
 from legodnn.blocks.importing.onnx.pool_rules import POOL_RULES
@@ -30,7 +30,7 @@ def _real(op: OnnxCall, at: int, axis: int = -1) -> FileInput:
     """Return input `at` as real numbers; the next two inputs are its scales, along `axis`, and zero points."""
     found = op.inputs[at]
     if not isinstance(found, np.ndarray):
-        return found
+        return dequantised(op, at)
     shape = [1] * found.ndim
     scales, zeros = op.constant(at + 1), op.constant(at + 2) if op.has(at + 2) else np.zeros((), np.uint8)
     if scales.size > 1:
@@ -113,7 +113,7 @@ def _of_integers(kind: str, axis: int) -> OnnxRule:
     def rule(op: OnnxCall) -> FileInput:
         zeros = op.constant(3) if op.has(3) else np.zeros((), np.uint8)
         weights: list[Any] = [op.constant(1), np.ones(zeros.size, np.float32), zeros]
-        return _by_real(op, kind, [op.value(0), _real(replace(op, inputs=weights), 0, axis)], None)
+        return _by_real(op, kind, [dequantised(op), _real(replace(op, inputs=weights), 0, axis)], None)
 
     return rule
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ from legodnn.errors import ModelError
 from legodnn.pixels import Scaling
 from legodnn.recipe import Recipe
 from tests.blocks.importing.tflite.compared import converted
+
+LABELS = np.arange(200) % 10
 
 
 class Halved(keras.layers.Layer):
@@ -165,6 +169,34 @@ def test_an_application_that_scales_pixels_gets_them_whatever_its_weights(tmp_pa
     assert data_and_model(recipe.model_copy(update={"input_range": (0.0, 1.0)}))[0].scaling == Scaling((0, 1))
 
 
+@pytest.mark.parametrize("name", ["MobileNetV2", "VGG16", "DenseNet121", "EfficientNetB0"])
+def test_what_keras_has_for_imagenet_weights_comes_first(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = getattr(keras.applications, name)
+
+    @functools.wraps(make)
+    def untrained(weights: str, **more: Any) -> Any:  # as if its weights could be downloaded
+        return make(weights=None, input_shape=(32, 32, 3), classes=10, **more)
+
+    monkeypatch.setattr(keras.applications, name, untrained)
+    keras.utils.set_random_seed(0)
+    recipe = Recipe(model=name, name="m", weights="imagenet", data="cifar10:cifar")
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 32, 32, 3), np.uint8)
+    monkeypatch.setattr("legodnn.blocks.importing.data_sources.read_cifar10", lambda folder: [(pixels, LABELS)] * 2)
+    data, model = data_and_model(recipe)
+    assert data.scaling == Scaling((0, 255))
+    keras.utils.set_random_seed(0)
+    raw = data_and_model(recipe.model_copy(update={"input_range": (-1.0, 1.0)}))
+    assert raw[0].scaling == Scaling((-1, 1))
+    prepared = sys.modules[make.__module__].preprocess_input(pixels[:3].astype(np.float32))
+    raw[1].set_weights(model.get_weights()[-len(raw[1].get_weights()) :])
+    np.testing.assert_allclose(
+        model.predict(pixels[:3].astype(np.float32), verbose=0),
+        raw[1].predict(np.asarray(prepared), verbose=0),
+        rtol=1e-3,
+        atol=1e-4,
+    )
+
+
 @pytest.mark.parametrize("nested", [False, True])
 def test_a_model_that_resizes_images_of_any_size_takes_them_in_that_size(nested: bool) -> None:
     body = model_with(layers.Rescaling(1 / 255))
@@ -210,7 +242,12 @@ def test_pixels_become_what_the_int8_input_of_a_file_stands_for(tmp_path: Path, 
     assert data_of_file(tmp_path, content, input_range=(0.0, 1.0)).scaling == Scaling((0, 1))
 
 
-def test_a_warning_says_that_a_file_does_not_tell_its_pixels(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_warning_says_that_a_model_does_not_tell_its_pixels(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    opened(tmp_path, lambda x: x)
+    assert "m.keras does not say which pixels it takes, and gets them as 0 to 1" in caplog.text
+    caplog.clear()
+    opened(tmp_path, lambda x: x, train_epochs=1)
+    assert "does not say" not in caplog.text
     told = "m.tflite does not say which pixels it takes, and gets them as 0 to 1"
     content = converted(model_with(layers.Rescaling(1 / 127.5, -1)))  # which the converter folds into the convolution
     assert data_of_file(tmp_path, content).scaling == Scaling((0, 1))

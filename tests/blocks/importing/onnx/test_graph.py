@@ -1,7 +1,7 @@
 """ONNX files become graphs with channels last that can be cut and pruned like any other.
 
 Covers also: blocks.importing.onnx.constants, blocks.importing.onnx.file, blocks.importing.onnx.gelu,
-blocks.importing.tflite.graph_maker.
+blocks.importing.onnx.inputs, blocks.importing.tflite.graph_maker.
 """
 
 from __future__ import annotations
@@ -103,6 +103,20 @@ def test_what_takes_images_with_channels_last_goes_on_to(tmp_path: Path) -> None
     model = compared(path, (1, 9, 8, 4), images=False)
     assert model.input_shape == (None, 9, 8, 4)
     assert kinds(model) == ["Conv2D"]
+
+
+def test_images_with_channels_last_may_be_scaled_before_they_are_turned(tmp_path: Path) -> None:
+    text = (
+        "f = Cast<to=1>(x) d = Div(f, s) e = Sub(m, d) p = Pad(e, k) a = Transpose<perm=[0,3,1,2]>(p) b = Conv(a, w) "
+        "y = Transpose<perm=[0,2,3,1]>(b)"
+    )
+    scaling: dict[str, Any] = {"s": np.array([1.0, 2, 3, 4]), "m": np.float32(0.5), "k": np.array([0, 1, 1, 0] * 2)}
+    path = file_of(tmp_path / "m.onnx", text, "float[1,9,8,4] x", w=(6, 4, 3, 3), **scaling)
+    model = compared(path, (1, 9, 8, 4), images=False)
+    assert model.input_shape == (None, 9, 8, 4)
+    mixed = text.replace("y = Trans", "g = ReduceMean<axes=[1]>(f) z = Trans").replace("y =", "z =")
+    path = file_of(tmp_path / "n.onnx", mixed, "float[1,9,8,4] x", outputs="z,g", w=(6, 4, 3, 3), **scaling)
+    assert load_onnx(path).input_shape == (None, 8, 4, 9), "something tells its dimensions apart"
 
 
 def test_outputs_that_nothing_reads_need_no_rule(tmp_path: Path) -> None:

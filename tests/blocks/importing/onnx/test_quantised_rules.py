@@ -45,6 +45,65 @@ def _file(path: Path, text: str, **weights: Any) -> Path:
     return path
 
 
+PIXELS = {"s": np.float32(1 / 128), "z": np.uint8(3)}
+
+
+@pytest.mark.parametrize(
+    ("text", "weights"),
+    [
+        ("d = DequantizeLinear(x, s, z) e = Sub(d, m) y = Conv(e, c)", PIXELS | {"m": np.float32(0.5)}),
+        (
+            "a = Identity(x) d = DequantizeLinear(a, s, z) e = DequantizeLinear(x, s, z) f = Add(d, e) y = Conv(f, c)",
+            PIXELS,
+        ),
+        (
+            "q = QLinearConv<pads=[1,1,1,1]>(x, s, z, w, u, v, t, o, b) y = DequantizeLinear(q, t, o)",
+            {**PIXELS, **OUT, **CONV},
+        ),
+        (
+            "q = ConvInteger(x, w, z, k) f = Cast<to=1>(q) y = Mul(f, s)",
+            {**PIXELS, "w": _RNG.integers(0, 255, (6, 4, 3, 3)).astype(np.uint8), "k": np.uint8(128)},
+        ),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+def test_integers_of_an_input_become_the_numbers_that_they_stand_for(
+    text: str, weights: dict[str, Any], dtype: Any, tmp_path: Path
+) -> None:
+    weights = {**weights, "z": dtype(3), "c": (6, 4, 3, 3)}
+    used = {name: weight for name, weight in weights.items() if name in text}
+    path = file_of(tmp_path / "m.onnx", text, f"{np.dtype(dtype).name}[1,4,9,8] x", 21, **used)
+    x = np.random.default_rng(1).integers(np.iinfo(dtype).min, np.iinfo(dtype).max + 1, (1, 4, 9, 8)).astype(dtype)
+    (wanted,) = ReferenceEvaluator(str(path)).run(None, {"x": x})
+    model = load_onnx(path)
+    scale = 1.0 if "ConvInteger" in text else 1 / 128
+    given = turned(x) if dtype is np.uint8 else (turned(x).astype(np.float32) - 3) * scale
+    assert model.inputs[0].dtype == ("uint8" if dtype is np.uint8 else "float32")
+    spread = 2 * STEP if "QLinear" in text else 1e-3
+    found = np.asarray(model(given, training=False))
+    if "QLinear" in text:  # the file cuts off what its integers cannot hold
+        found = found.clip(-100 * STEP, 155 * STEP)
+    np.testing.assert_allclose(found, turned(wanted), atol=spread, rtol=1e-4)
+    if dtype is np.int8:
+        assert model.pixel_ranges == {"x": pytest.approx((-131 * scale, 124 * scale))}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("d = DequantizeLinear(x, s, z) e = DequantizeLinear(x, t, z) y = Add(d, e)", "in more than one way"),
+        ("d = DequantizeLinear<axis=1>(x, u, v) y = Relu(d)", "in more than one way"),
+        ("m = Max(x, z) d = DequantizeLinear(m, s, z) y = Relu(d)", "in more than one way"),
+        ("f = Cast<to=1>(x) c = Cast<to=2>(f) d = DequantizeLinear(c, s, z) y = Relu(d)", "that the graph computes"),
+    ],
+)
+def test_integers_of_an_input_that_are_taken_in_several_ways_are_refused(text: str, said: str, tmp_path: Path) -> None:
+    weights = {**PIXELS, "t": np.float32(0.5), "u": np.full(4, 0.1), "v": np.zeros(4, np.uint8)}
+    used = {name: weight for name, weight in weights.items() if name in text}
+    with pytest.raises(ModelError, match=said):
+        load_onnx(file_of(tmp_path / "m.onnx", text, "uint8[1,4,9,8] x", 21, **used))
+
+
 def _given(path: Path) -> Any:
     return np.asarray(load_onnx(path)(turned(X), training=False))
 

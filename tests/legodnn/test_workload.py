@@ -12,6 +12,7 @@ from legodnn.errors import StoreError, WorkloadError
 from legodnn.store import Store
 from legodnn.workload import Budget, SwitchCharge, Workload, WorkloadModel, load_workload, read_trace
 
+PAGE = Path(__file__).parents[2] / "docs" / "workload.md"
 TOML = """
 [budget]
 memory = "20MB"
@@ -251,3 +252,20 @@ def test_a_workload_can_be_read_from_its_json_and_made_of_a_list() -> None:
     workload = Workload(models=listed, budget=Budget(latency_ms={"a": 3.0}))
     assert Workload.model_validate_json(workload.model_dump_json()) == workload
     assert workload.models == (model,)
+
+
+def test_the_page_shows_every_field(tmp_path: Path) -> None:
+    text = PAGE.read_text()
+    toml, trace = (text.split(f"```{kind}\n")[1].split("```")[0] for kind in ("toml", "json"))
+    (tmp_path / "workload.toml").write_text(toml)
+    (tmp_path / "trace.json").write_text(trace)
+    workload = load_workload(tmp_path / "workload.toml")
+    assert [m.name for m in workload.models] == ["faces", "scenes"]
+    assert workload.budget == Budget(memory_bytes=20_000_000, cores=2.0, latency_ms=30.0, quantile=0.95)
+    for form in (Budget, SwitchCharge, WorkloadModel):
+        assert not [name for name in form.model_fields if name not in toml]
+    assert read_trace(tmp_path / "trace.json")[1:] == [
+        Budget(memory_bytes=10_000_000),
+        Budget(memory_bytes=10_000_000, latency_ms={"faces": 4.0}, quantile=0.9),
+        Budget(cores=0.5),
+    ]

@@ -25,7 +25,11 @@ import org.legodnn.internal.json.JsonObject;
  *     Learned.of(profile, tails).save(file);
  * }
  * if (file.isFile()) {                                        // when it is started again
- *     profile = profile.withLearned(Learned.load(file));
+ *     try {
+ *         profile = profile.withLearned(Learned.load(file));
+ *     } catch (ProfileException e) {                          // of another store or device, or damaged
+ *         file.delete();
+ *     }
  * }
  * </pre>
  */

@@ -38,7 +38,7 @@ public final class ProfilerOptions {
         return threads.clone();
     }
 
-    /** The same with other thread counts. */
+    /** The same with other thread counts; those that a workload gives its models must be among them. */
     public ProfilerOptions withThreads(int... counts) {
         return new ProfilerOptions(counts.clone(), rounds, weighings, device, memory, conditions, stateFile, pause);
     }

@@ -8,6 +8,7 @@ import org.legodnn.LegoModel;
 import org.legodnn.Profile;
 import org.legodnn.ProfileException;
 import org.legodnn.Workload;
+import org.legodnn.WorkloadException;
 
 /** The profiles that this device has measured itself, kept in the app's files. */
 final class OwnProfiles {
@@ -29,8 +30,8 @@ final class OwnProfiles {
                 Profile profile = Profile.load(file(model));
                 profile.checkDevice(Device.fingerprint(executor));
                 found = found.withModel(model.withProfile(profile));
-            } catch (ProfileException e) {
-                return null; // not measured yet, or for another version of the app or of its stores
+            } catch (ProfileException | WorkloadException e) {
+                return null; // not measured yet, or for another version of the app, of its stores or of its threads
             }
         }
         return found;

@@ -2,6 +2,7 @@ package org.legodnn.demo;
 
 import static org.junit.Assert.assertEquals;
 import static org.junit.Assert.assertFalse;
+import static org.junit.Assert.assertNotNull;
 import static org.junit.Assert.assertNull;
 import static org.junit.Assert.assertThrows;
 import static org.junit.Assert.assertTrue;
@@ -43,6 +44,7 @@ import org.legodnn.ProfilerOptions;
 import org.legodnn.Store;
 import org.legodnn.StoreException;
 import org.legodnn.TensorSpec;
+import org.legodnn.Workload;
 import org.legodnn.WorkloadException;
 import org.robolectric.RobolectricTestRunner;
 import org.robolectric.RuntimeEnvironment;
@@ -259,6 +261,17 @@ public class EngineTest implements Engine.Listener {
         start(); // the next time the app is opened
         awaitMeasured();
         assertTrue(ready.own);
+    }
+
+    @Test
+    public void ownProfilesWithoutTheWorkloadsThreadsAreNotUsed() throws Exception {
+        awaitMeasured();
+        profile();
+        Workload packed = new Packed(context).workload();
+        OwnProfiles kept = new OwnProfiles(context);
+        assertNotNull(kept.load(packed, constant));
+        LegoModel first = packed.models().get(0);
+        assertNull(kept.load(packed.withModel(first.withTable(first.table().withThreads(4))), constant));
     }
 
     @Test

@@ -5,8 +5,10 @@ import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 
 import org.jspecify.annotations.Nullable;
@@ -263,16 +265,24 @@ public final class LegoRuntime implements Closeable {
      * Switch to a plan made elsewhere; if that fails nothing changes.
      * For a worker thread.
      *
-     * @throws WorkloadException it was made for other stores or thread counts than those profiled, or a composition
-     *     would have too many threads in pools
+     * @throws WorkloadException it was made for other models, stores or thread counts than those profiled, or a
+     *     composition would have too many threads in pools
      * @throws StoreException a block cannot be loaded
      * @throws ClosedException this runtime is closed
      */
     public PlanSwitch setPlan(Plan plan) {
         synchronized (changing) {
             plan();
+            Set<String> planned = new LinkedHashSet<>();
+            for (ModelPlan model : plan.models()) {
+                planned.add(model.name);
+            }
+            if (!planned.equals(models.keySet())) {
+                throw new WorkloadException("this plan is for " + Text.list(planned) + "; this runtime has "
+                        + Text.list(models.keySet()));
+            }
             for (RunningModel model : models.values()) {
-                model.check(plan.find(model.name));
+                model.check(plan.get(model.name));
             }
             return goTo(plan, System.nanoTime(), slowdown, tail, null);
         }

@@ -78,12 +78,12 @@ final class RunningModel {
      *
      * @throws WorkloadException it is not
      */
-    void check(@Nullable ModelPlan planned) {
+    void check(ModelPlan planned) {
         TreeSet<String> blocks = new TreeSet<>();
         for (Segment block : store.blocks()) {
             blocks.add(block.name);
         }
-        if (planned == null || !planned.suspended && !blocks.equals(new TreeSet<>(planned.options.keySet()))) {
+        if (!planned.suspended && !blocks.equals(new TreeSet<>(planned.options.keySet()))) {
             throw new WorkloadException("this plan was not made for the store of '" + name
                     + "'; make one with Scheduler or `legodnn plan`");
         }

@@ -219,6 +219,11 @@ public class LegoRuntimeTest extends RuntimeTestBase {
                     small.toJson().replace("\"name\": \"chain\"", "\"name\": \"other\""))));
             assertThrows(WorkloadException.class, () -> runtime.setPlan(Plan.parse(
                     small.toJson().replace("\"block1\": \"s2\"", "\"block1\": \"s9\""))));
+            try (LegoRuntime more = open(model(chain), model(graph))) {
+                Exception unlike = assertThrows(WorkloadException.class, () -> runtime.setPlan(more.plan()));
+                assertEquals("this plan is for chain, graph; this runtime has chain", unlike.getMessage());
+                assertThrows("it lacks one", WorkloadException.class, () -> more.setPlan(small));
+            }
             Exception refused = assertThrows(WorkloadException.class, () -> Plan.parse(
                     small.toJson().replace("\"threads\"", "\"streamed\": true, \"threads\"")));
             assertTrue(refused.getMessage(), refused.getMessage().contains("streams this model"));

@@ -203,6 +203,30 @@ public class CompiledModelExecutorTest {
     }
 
     @Test
+    public void whatIsOldGoesBeforeTheStoreIsLinkedAndNothingHalfWrittenStays() throws Exception {
+        File old = new File(folder, String.join("", Collections.nCopies(64, "a")));
+        assertTrue(old.mkdirs() && new File(old, "linked.tflite").createNewFile());
+        assertTrue("it cannot be replaced by a file", new File(linked, "something").mkdirs());
+        StoreException e = assertThrows(StoreException.class, () -> new CompiledModelExecutor(folder, store));
+        assertTrue(e.getMessage(), e.getMessage().contains("is the storage full?"));
+        assertFalse(old.exists());
+        assertArrayEquals(new String[] {"linked.tflite"}, linked.getParentFile().list());
+    }
+
+    @Test
+    public void packedWeightsOfAnotherVersionOfLiteRtAreRemoved() throws Exception {
+        loadFirst(new CompiledModelExecutor(folder, store), 1).close();
+        byte[] whole = Files.readAllBytes(packed.toPath());
+        File older = new File(packed.getParentFile(), "packed-1.0.0");
+        assertTrue(older.createNewFile() && part.createNewFile() && new File(linked + ".part").createNewFile());
+        new CompiledModelExecutor(folder, store);
+        assertArrayEquals(whole, Files.readAllBytes(packed.toPath()));
+        String[] left = packed.getParentFile().list();
+        Arrays.sort(left);
+        assertArrayEquals(new String[] {"linked.tflite", packed.getName()}, left);
+    }
+
+    @Test
     public void packedWeightsThatWereCutShortAreNotRead() throws Exception {
         BlockExecutor executor = new CompiledModelExecutor(folder, store);
         loadFirst(executor, 1).close();

@@ -33,6 +33,9 @@ import org.legodnn.TensorSpec;
 public final class CompiledModelExecutor implements BlockExecutor {
     /** The version of LiteRT that this was written for, as the build files have it. */
     static final String LITERT = "2.1.5";
+    /** What a store's folder has: its linked model, and packed weights as this version of LiteRT reads them. */
+    static final String LINKED = "linked.tflite";
+    static final String PACKED = "packed-" + LITERT;
 
     /** By the path of an option's file. */
     private final Map<String, Place> places = new HashMap<>();
@@ -53,7 +56,7 @@ public final class CompiledModelExecutor implements BlockExecutor {
      *
      * @param folder where linked models and packed weights are kept, for this executor alone; a folder in the app's
      *     cache will do, since what is missing is made again. It takes about twice what the stores do; what it has of
-     *     other stores is removed
+     *     other stores or another version of LiteRT is removed before
      * @param stores all that it is to run
      * @throws StoreException a file of a store was altered, or cannot be linked; or the folder cannot be written
      */
@@ -61,6 +64,9 @@ public final class CompiledModelExecutor implements BlockExecutor {
         Set<String> current = new HashSet<>();
         for (Store store : stores) {
             current.add(store.id());
+        }
+        removeOthers(folder, current); // first, since there may be no room for both
+        for (Store store : stores) {
             try {
                 add(new LinkedStore(store, new File(folder, store.id())));
             } catch (IOException e) {
@@ -68,7 +74,6 @@ public final class CompiledModelExecutor implements BlockExecutor {
                         + "; is the storage full?", e);
             }
         }
-        removeOthers(folder, current);
     }
 
     private void add(LinkedStore linked) throws IOException {
@@ -79,16 +84,21 @@ public final class CompiledModelExecutor implements BlockExecutor {
         }
     }
 
-    /** Remove the folders of stores but some. */
+    /** Remove the folders of stores but some, and of those what is no more read. */
     private static void removeOthers(File folder, Set<String> current) {
         File[] found = folder.listFiles();
         for (File one : found == null ? new File[0] : found) {
-            if (one.getName().matches("[0-9a-f]{64}") && !current.contains(one.getName())) {
+            if (one.getName().matches("[0-9a-f]{64}")) {
+                boolean other = !current.contains(one.getName());
                 File[] inside = one.listFiles();
                 for (File file : inside == null ? new File[0] : inside) {
-                    file.delete();
+                    if (other || !file.getName().equals(LINKED) && !file.getName().equals(PACKED)) {
+                        file.delete();
+                    }
                 }
-                one.delete();
+                if (other) {
+                    one.delete();
+                }
             }
         }
     }

@@ -39,7 +39,7 @@ final class LinkedStore {
         if (!folder.mkdirs() && !folder.isDirectory()) {
             throw new IOException("cannot make the folder " + folder);
         }
-        File linked = new File(folder, "linked.tflite");
+        File linked = new File(folder, CompiledModelExecutor.LINKED);
         if (!linked.isFile()) {
             LinkedModel.write(files(), linked);
         }

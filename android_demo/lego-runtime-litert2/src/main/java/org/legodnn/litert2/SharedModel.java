@@ -53,7 +53,7 @@ final class SharedModel {
      */
     private CompiledModel compile() throws LiteRtException, IOException {
         File linked = store.link();
-        File packed = new File(linked.getParentFile(), "packed-" + CompiledModelExecutor.LITERT);
+        File packed = new File(linked.getParentFile(), CompiledModelExecutor.PACKED);
         if (packed.isFile()) {
             return create(linked, packed);
         }
@@ -74,6 +74,7 @@ final class SharedModel {
         } finally {
             if (!kept) {
                 made.close();
+                making.delete();
             }
         }
         return made;

@@ -65,17 +65,21 @@ public final class LinkedModel {
         }
         ByteBuffer front = new LinkedModel().front(files, opened);
         File part = new File(out.getPath() + ".part");
-        try (FileOutputStream written = new FileOutputStream(part)) {
-            FileChannel channel = written.getChannel();
-            writeAll(channel, front);
-            for (Tables file : opened) {
-                writeAll(channel, file.content.duplicate());
-                writeAll(channel, ByteBuffer.allocate((int) (padded(file) - file.content.limit())));
+        try {
+            try (FileOutputStream written = new FileOutputStream(part)) {
+                FileChannel channel = written.getChannel();
+                writeAll(channel, front);
+                for (Tables file : opened) {
+                    writeAll(channel, file.content.duplicate());
+                    writeAll(channel, ByteBuffer.allocate((int) (padded(file) - file.content.limit())));
+                }
+                written.getFD().sync();
             }
-            written.getFD().sync();
-        }
-        if (!part.renameTo(out)) {
-            throw new IOException("cannot rename " + part + " to " + out.getName());
+            if (!part.renameTo(out)) {
+                throw new IOException("cannot rename " + part + " to " + out.getName());
+            }
+        } finally {
+            part.delete(); // where it was renamed there is nothing left
         }
     }
 

@@ -40,10 +40,12 @@ public final class Device {
 
     /**
      * The processor's name, then what its cores are. ARM's 64-bit kernels name cores by numbers, a little core first,
-     * so a name made of one core would be that of many phones.
+     * so a name made of one core would be that of many phones. They list only the cores that are online, and phones
+     * take idle ones offline: such a core is what the ones are that share its clock. Of cores that are all offline
+     * together nothing is told.
      *
      * @param cpuinfo the kernel's list of cores
-     * @param cpus the kernel's folder of cores, which tells how fast each may run
+     * @param cpus the kernel's folder of cores, which tells how fast each may run, and which share a clock
      * @param names what the system says of itself; empty if nothing
      */
     static String cpu(File cpuinfo, File cpus, List<String> names) {
@@ -53,24 +55,60 @@ public final class Device {
                 return found.get(0);
             }
         }
-        List<String> implementers = fields(cpuinfo, "CPU implementer");
-        List<String> parts = fields(cpuinfo, "CPU part");
-        Map<String, Integer> cores = new TreeMap<>();
-        for (int i = 0; i < Math.min(parts.size(), implementers.size()); i++) {
-            String fastest = firstLine(new File(cpus, "cpu" + i + "/cpufreq/cpuinfo_max_freq"));
-            String core = implementers.get(i) + ":" + parts.get(i)
-                    + (fastest == null ? "" : "@" + fastest + "kHz");
-            Integer known = cores.get(core);
-            cores.put(core, known == null ? 1 : known + 1);
+        Map<String, Integer> counts = new TreeMap<>();
+        for (String core : cores(cpuinfo, cpus).values()) {
+            Integer known = counts.get(core);
+            counts.put(core, known == null ? 1 : known + 1);
         }
         StringBuilder name = new StringBuilder();
         for (String word : names) {
             name.append(name.length() == 0 ? "" : " ").append(word);
         }
-        for (Map.Entry<String, Integer> core : cores.entrySet()) {
+        for (Map.Entry<String, Integer> core : counts.entrySet()) {
             name.append(name.length() == 0 ? "" : ", ").append(core.getValue()).append(" x ").append(core.getKey());
         }
         return name.length() == 0 ? "unknown" : name.toString();
+    }
+
+    /** What each core is, by its number. */
+    private static Map<Integer, String> cores(File cpuinfo, File cpus) {
+        Map<Integer, String> cores = new TreeMap<>();
+        Map<Integer, String> online = new TreeMap<>();
+        List<Integer> numbers = new ArrayList<>(); // of the paragraph
+        String implementer = "";
+        for (String line : lines(cpuinfo)) {
+            if (line.trim().isEmpty()) {
+                numbers.clear();
+            }
+            numbers.addAll(numbers(value(line, "processor")));
+            String named = value(line, "CPU implementer");
+            implementer = named == null ? implementer : named;
+            String part = value(line, "CPU part");
+            if (part != null) {
+                boolean own = numbers.size() == 1; // old kernels describe all cores at once
+                int number = own ? numbers.get(0) : 0;
+                File clock = new File(cpus, "cpu" + number + "/cpufreq");
+                String fastest = firstLine(new File(clock, "cpuinfo_max_freq"));
+                String core = implementer + ":" + part + (fastest == null ? "" : "@" + fastest + "kHz");
+                online.put(number, core);
+                for (int sharing : numbers(own ? firstLine(new File(clock, "related_cpus")) : null)) {
+                    cores.put(sharing, core);
+                }
+            }
+        }
+        cores.putAll(online);
+        return cores;
+    }
+
+    /** The numbers of cores in a text, with spaces between; none if it is null. */
+    private static List<Integer> numbers(@Nullable String text) {
+        List<Integer> numbers = new ArrayList<>();
+        for (String word : text == null ? new String[0] : text.trim().split("\\s+")) {
+            if (word.matches("[0-9]{1,6}")) {
+                numbers.add(Integer.valueOf(word));
+            }
+        }
+        return numbers;
     }
 
     /**
@@ -121,17 +159,31 @@ public final class Device {
 
     private static List<String> fields(File file, String key) {
         List<String> values = new ArrayList<>();
-        try (BufferedReader in = reader(file)) {
-            for (String line = in.readLine(); line != null; line = in.readLine()) {
-                int colon = line.indexOf(':');
-                if (colon > 0 && line.substring(0, colon).trim().equals(key)) {
-                    values.add(line.substring(colon + 1).trim());
-                }
+        for (String line : lines(file)) {
+            String value = value(line, key);
+            if (value != null) {
+                values.add(value);
             }
-        } catch (IOException e) {
-            return values; // not told here
         }
         return values;
+    }
+
+    /** The value of a "key: value" line; null if it is none of this key. */
+    private static @Nullable String value(String line, String key) {
+        int colon = line.indexOf(':');
+        return colon > 0 && line.substring(0, colon).trim().equals(key) ? line.substring(colon + 1).trim() : null;
+    }
+
+    private static List<String> lines(File file) {
+        List<String> lines = new ArrayList<>();
+        try (BufferedReader in = reader(file)) {
+            for (String line = in.readLine(); line != null; line = in.readLine()) {
+                lines.add(line);
+            }
+        } catch (IOException e) {
+            return lines; // not told here
+        }
+        return lines;
     }
 
     private static BufferedReader reader(File file) throws IOException {

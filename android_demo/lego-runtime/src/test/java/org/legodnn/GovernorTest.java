@@ -187,12 +187,13 @@ public class GovernorTest extends RuntimeTestBase {
     }
 
     @Test
-    public void twoGovernorsOfOneRuntimeAreRefused() {
+    public void twoGovernorsOfOneRuntimeAreRefusedAndOneThatIsClosedIsNotStarted() {
         governor.start();
         try (Governor other = new Governor(runtime, new Device())) {
             WorkloadException error = assertThrows(WorkloadException.class, other::start);
             assertTrue(error.getMessage(), error.getMessage().contains("another governor"));
-            governor.stop();
+            governor.close();
+            assertThrows(ClosedException.class, governor::start);
             other.start();
         }
         assertNull(runtime.inferenceListener());

@@ -53,9 +53,9 @@ public final class Governor implements Closeable {
     private Demand demand;
     private PolicyState state = PolicyState.NONE;
     private double retryS;
-    private boolean closed;
-    /** Guards the thread; never held while one steps. */
+    /** Guards the thread, and that none is started once it is closed; never held while one steps. */
     private final Object life = new Object();
+    private volatile boolean closed;
     private @Nullable Thread thread;
     private boolean woken;
 
@@ -149,9 +149,7 @@ public final class Governor implements Closeable {
 
     /** Read, decide and apply; `anew` applies even what changes nothing of what the device can spare. */
     private Decision step(boolean anew) {
-        if (closed) {
-            throw new ClosedException("this governor is closed; make a new one");
-        }
+        checkOpen();
         Readings readings = monitor.read();
         Plan plan = runtime.plan();
         // Pieces that are kept but do not run can be let go at once, so their memory is to be had.
@@ -174,6 +172,12 @@ public final class Governor implements Closeable {
             apply(next.decision, readings);
         }
         return next.decision;
+    }
+
+    private void checkOpen() {
+        if (closed) {
+            throw new ClosedException("this governor is closed; make a new one");
+        }
     }
 
     private Map<String, Double> excesses(Plan plan) {
@@ -220,9 +224,11 @@ public final class Governor implements Closeable {
      * inference listener, if there is one, is told of inferences as before.
      *
      * @throws WorkloadException another governor governs this runtime; two would undo each other's decisions
+     * @throws ClosedException the governor is closed
      */
     public void start() {
         synchronized (life) {
+            checkOpen();
             if (thread != null) {
                 return;
             }
@@ -332,9 +338,12 @@ public final class Governor implements Closeable {
      */
     @Override
     public void close() {
-        stop();
-        synchronized (stepping) {
+        synchronized (life) {
             closed = true;
+            stop();
+        }
+        synchronized (stepping) {
+            // a decision that was being applied has ended
         }
     }
 }

@@ -27,9 +27,6 @@ final class Audience {
         if (next == null) {
             return;
         }
-        if (failure != null) {
-            next.onFailed(failure);
-        }
         if (ready != null) {
             next.onReady(ready);
         }
@@ -38,6 +35,9 @@ final class Audience {
         }
         if (profiled) {
             next.onProfiled(unprofiled, seconds);
+        }
+        if (failure != null) { // last, as it came: what is shown takes the place of an earlier one
+            next.onFailed(failure);
         }
     }
 

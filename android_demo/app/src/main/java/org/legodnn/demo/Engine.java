@@ -251,8 +251,9 @@ final class Engine {
         measure();
     }
 
+    /** Also where no runtime could be opened after the last time, since it may be now. */
     private void measureDevice() {
-        if (runtime == null || closed) {
+        if (workload == null || closed) {
             return;
         }
         stopMeasuring();

@@ -22,28 +22,21 @@ import java.io.ByteArrayInputStream;
 import java.io.File;
 import java.io.IOException;
 import java.io.RandomAccessFile;
-import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.Callable;
-import java.util.concurrent.atomic.AtomicLong;
 import org.junit.After;
 import org.junit.Before;
 import org.junit.Test;
 import org.junit.runner.RunWith;
 import org.legodnn.Assets;
-import org.legodnn.BlockExecutor;
 import org.legodnn.Budget;
-import org.legodnn.InferenceException;
 import org.legodnn.LegoModel;
-import org.legodnn.MemoryMeter;
-import org.legodnn.Piece;
 import org.legodnn.Profile;
 import org.legodnn.ProfilerOptions;
 import org.legodnn.Store;
 import org.legodnn.StoreException;
-import org.legodnn.TensorSpec;
 import org.legodnn.Workload;
 import org.legodnn.WorkloadException;
 import org.robolectric.RobolectricTestRunner;
@@ -60,62 +53,15 @@ public class EngineTest implements Engine.Listener {
     private static final double ROUNDED = 20;
 
     private final Context context = RuntimeEnvironment.getApplication();
-    private Constant constant;
+    private ConstantExecutor constant;
     private Engine engine;
     private Ready ready;
     private Screen screen;
     private boolean profiled;
     private int steps;
     private String failure;
+    private boolean shownAfterFailure;
     private String recognised;
-
-    /**
-     * Every output element is its index, so that a classifier always says "9"; a piece takes as much
-     * memory as its file, and as long as suits that.
-     */
-    private static final class Constant implements BlockExecutor, MemoryMeter {
-        private final AtomicLong bytes = new AtomicLong();
-        private volatile boolean broken;
-        private volatile long others;
-
-        @Override
-        public String name() {
-            return "constant";
-        }
-
-        @Override
-        public long processBytes() {
-            return others + bytes.get();
-        }
-
-        @Override
-        public Piece load(File tflite, int threads, TensorSpec[] in, TensorSpec[] out) {
-            final long size = tflite.length();
-            bytes.addAndGet(size);
-            return new Piece() {
-                @Override
-                public void run(ByteBuffer[] inputs, ByteBuffer[] outputs) {
-                    if (broken) {
-                        throw new InferenceException("no luck");
-                    }
-                    long until = System.nanoTime() + size / 4;
-                    for (ByteBuffer output : outputs) {
-                        for (int at = 0; at + 4 <= output.capacity(); at += 4) {
-                            output.putFloat(at, at / 4);
-                        }
-                    }
-                    while (System.nanoTime() < until) {
-                        Thread.yield();
-                    }
-                }
-
-                @Override
-                public void close() {
-                    bytes.addAndGet(-size);
-                }
-            };
-        }
-    }
 
     @Override
     public void onReady(Ready now) {
@@ -125,6 +71,7 @@ public class EngineTest implements Engine.Listener {
     @Override
     public void onScreen(Screen now) {
         screen = now;
+        shownAfterFailure = true;
     }
 
     @Override
@@ -146,11 +93,12 @@ public class EngineTest implements Engine.Listener {
     @Override
     public void onFailed(String reason) {
         failure = reason;
+        shownAfterFailure = false;
     }
 
     @Before
     public void start() {
-        constant = new Constant();
+        constant = new ConstantExecutor();
         engine = new Engine(
                 context, constant, ProfilerOptions.DEFAULTS.withRounds(5).withWeighings(1).withMemory(constant));
         engine.setListener(this);
@@ -401,5 +349,23 @@ public class EngineTest implements Engine.Listener {
         failure = null;
         engine.setListener(this); // after a rotation, say
         assertNull(failure);
+    }
+
+    @Test
+    public void whereNothingCanBeOpenedAfterProfilingThatIsToldAndTheDeviceMayBeProfiledAgain() throws Exception {
+        awaitMeasured();
+        constant.full = true;
+        engine.profile();
+        Await.until("a failure", () -> failure != null);
+        assertEquals("no room", failure);
+        failure = null;
+        engine.setListener(this); // after a rotation, say
+        assertEquals("no room", failure);
+        assertFalse("a screen of before hides it", shownAfterFailure);
+        failure = null;
+        constant.full = false;
+        profile();
+        awaitMeasured();
+        assertTrue(ready.own);
     }
 }

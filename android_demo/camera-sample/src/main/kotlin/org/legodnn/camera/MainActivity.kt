@@ -76,13 +76,19 @@ class MainActivity : ComponentActivity() {
     private fun bindCamera() {
         val cameras = ProcessCameraProvider.getInstance(this)
         cameras.addListener({
-            val analysis = ImageAnalysis.Builder()
-                .setBackpressureStrategy(ImageAnalysis.STRATEGY_KEEP_ONLY_LATEST)
-                .build()
-            analysis.setAnalyzer(worker) { image -> infer(image) }
-            val shown = Preview.Builder().build().also { it.setSurfaceProvider(preview.surfaceProvider) }
-            cameras.get().bindToLifecycle(this, CameraSelector.DEFAULT_BACK_CAMERA, shown, analysis)
+            if (!isDestroyed) { // the activity may have been left meanwhile
+                bind(cameras.get())
+            }
         }, { runOnUiThread(it) })
+    }
+
+    private fun bind(camera: ProcessCameraProvider) {
+        val analysis = ImageAnalysis.Builder()
+            .setBackpressureStrategy(ImageAnalysis.STRATEGY_KEEP_ONLY_LATEST)
+            .build()
+        analysis.setAnalyzer(worker) { image -> infer(image) }
+        val shown = Preview.Builder().build().also { it.setSurfaceProvider(preview.surfaceProvider) }
+        camera.bindToLifecycle(this, CameraSelector.DEFAULT_BACK_CAMERA, shown, analysis)
     }
 
     private fun infer(image: ImageProxy) {

@@ -54,7 +54,7 @@ public final class Learned {
     /**
      * What was learned since the profile of this device was made.
      *
-     * @param profile the model's, by which it was planned
+     * @param profile the model's, by which it was planned; of the device that it ran on
      * @param tails by thread count, one at least: {@code Governor.learned}
      * @throws ProfileException there is none
      */

@@ -4,6 +4,7 @@ import java.io.Closeable;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.Collections;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -32,6 +33,7 @@ public final class LegoRuntime implements Closeable {
     private static final Map<String, Double> NO_FACTORS = Collections.emptyMap();
 
     private final Map<String, RunningModel> models = new LinkedHashMap<>();
+    private final Set<String> profiledHere = new HashSet<>();
     private final Scheduler scheduler;
     private final BlockSwitcher switcher = new BlockSwitcher(models);
     private final long baseMemoryBytes;
@@ -46,9 +48,13 @@ public final class LegoRuntime implements Closeable {
     private final List<PlanListener> planListeners = new CopyOnWriteArrayList<>();
 
     LegoRuntime(BlockExecutor executor, List<LegoModel> models, SwitchCharge charge, Budget budget) {
+        Fingerprint here = Device.fingerprint(executor);
         for (LegoModel model : models) {
             if (!model.anyDevice) {
-                model.profile.checkDevice(Device.fingerprint(executor));
+                model.profile.checkDevice(here);
+            }
+            if (model.profile.device.equals(here)) {
+                profiledHere.add(model.table.name);
             }
             PoolThreads.check(executor, model.table, model.store.manifest().segments.size());
         }
@@ -78,6 +84,14 @@ public final class LegoRuntime implements Closeable {
     /** The scheduler; may be asked for other plans than the running one. */
     public Scheduler scheduler() {
         return scheduler;
+    }
+
+    /**
+     * Whether a model's profile was measured on this device with this executor. If not,
+     * {@link LegoModel#onAnyDevice} let it pass, and what is seen of its latency holds for no profile.
+     */
+    public boolean isProfiledHere(String model) {
+        return profiledHere.contains(model);
     }
 
     /**

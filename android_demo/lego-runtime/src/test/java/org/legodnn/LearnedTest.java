@@ -10,16 +10,15 @@ import java.util.Collections;
 import java.util.Map;
 import java.util.TreeMap;
 
-import org.junit.Rule;
 import org.junit.Test;
-import org.junit.rules.TemporaryFolder;
+import org.legodnn.governing.DeviceMonitor;
+import org.legodnn.governing.Governor;
+import org.legodnn.governing.Readings;
 import org.legodnn.internal.json.Json;
 import org.legodnn.internal.json.JsonObject;
 
 /** What was learned in use is kept in files that the Python package reads and writes too, and put into profiles. */
-public class LearnedTest {
-    @Rule public final TemporaryFolder temporary = new TemporaryFolder();
-
+public class LearnedTest extends RuntimeTestBase {
     private static Profile profile(JsonObject bases, Object tails) {
         JsonObject document = (JsonObject) Json.parse(bases.get("profile").toString());
         return Profile.parse(document.put("tail", tails).toString());
@@ -71,6 +70,37 @@ public class LearnedTest {
         Vectors.write(file, "{}".getBytes(StandardCharsets.UTF_8));
         Learned.of(profile, Collections.singletonList(near)).save(file);
         assertEquals(Answers.tails(Collections.singletonList(near)), Answers.tails(Learned.load(file).tails()));
+    }
+
+    /** A device with as much as ever. */
+    private static final class Idle implements DeviceMonitor {
+        @Override
+        public Readings read() {
+            return new Readings(0, 100_000, 100_000).withCores(4, 4);
+        }
+
+        @Override
+        public void start(Runnable changed) {}
+
+        @Override
+        public void stop() {}
+    }
+
+    @Test
+    public void whatIsSeenByAProfileOfAnotherDeviceIsNotForKeeping() {
+        Profile here = TestStores.profile(chain, executor);
+        Profile elsewhere = Profile.parse(here.toJson().replace("affine 1", "affine 0"));
+        for (Profile profile : Arrays.asList(here, elsewhere)) {
+            try (LegoRuntime runtime = open(LegoModel.of(chain, profile).onAnyDevice());
+                    Governor governor = new Governor(runtime, new Idle())) {
+                governor.start();
+                for (int i = 0; i < 60; i++) {
+                    runtime.infer("chain", X);
+                }
+                governor.stop();
+                assertEquals(profile == elsewhere, governor.learned("chain").isEmpty());
+            }
+        }
     }
 
     @Test

@@ -2,6 +2,7 @@ package org.legodnn;
 
 import static org.junit.Assert.assertArrayEquals;
 import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertFalse;
 import static org.junit.Assert.assertNotNull;
 import static org.junit.Assert.assertSame;
 import static org.junit.Assert.assertThrows;
@@ -339,8 +340,10 @@ public class LegoRuntimeTest extends RuntimeTestBase {
         Profile here = TestStores.profile(chain, executor);
         Profile elsewhere = Profile.parse(here.toJson().replace("affine 1", "affine 0"));
         assertThrows(ProfileException.class, () -> open(LegoModel.of(chain, elsewhere)));
-        try (LegoRuntime runtime = open(LegoModel.of(chain, elsewhere).onAnyDevice())) {
+        try (LegoRuntime runtime = open(LegoModel.of(chain, elsewhere).onAnyDevice(), model(graph).onAnyDevice())) {
             assertNotNull(runtime.infer("chain", X));
+            assertFalse(runtime.isProfiledHere("chain"));
+            assertTrue("though any would do", runtime.isProfiledHere("graph"));
         }
     }
 }

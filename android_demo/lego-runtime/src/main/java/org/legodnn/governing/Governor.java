@@ -1,6 +1,7 @@
 package org.legodnn.governing;
 
 import java.io.Closeable;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -105,9 +106,12 @@ public final class Governor implements Closeable {
         listener = next;
     }
 
-    /** What was learned of a model's tail in use, by thread count; empty if it ran too seldom. */
+    /**
+     * What was learned of a model's tail in use, by thread count; empty if it ran too seldom, or if its profile is of
+     * another device: multiples of what that one would take belong neither into its profile nor into this one's.
+     */
     public List<Tail> learned(String model) {
-        return tails.tails(model);
+        return runtime.isProfiledHere(model) ? tails.tails(model) : Collections.<Tail>emptyList();
     }
 
     /**

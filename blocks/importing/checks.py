@@ -1,14 +1,18 @@
-"""Refusals of models that cannot be cut: unknown shapes, outputs that are no tensors of their own, NaN in weights.
+"""Refusals of models: unknown shapes, outputs that are no tensors of their own, NaN in weights, and what does not run.
 
 They look at a Functional model before anything is trained or measured. What `opening` refuses is no graph at all.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
+from keras import ops
 
-from legodnn.blocks.importing.graph import calls
+from legodnn.blocks.importing.difference import sample_inputs
+from legodnn.blocks.importing.graph import calls, on_one_line
 from legodnn.errors import ModelError
 
 
@@ -65,3 +69,25 @@ def check_weights(model: keras.Model) -> None:
                     f"layer {layer.name!r} of model {model.name!r} has NaN or infinity in its weights "
                     f"({variable.name}): load or train it again"
                 )
+
+
+def run_on_samples(model: keras.Model, largest: float = 255.0) -> tuple[list[Any], list[Any]]:
+    """Return sample inputs of a model of known sizes, and its outputs for them, both as lists.
+
+    Args:
+        model: it may take and give its tensors in dicts.
+        largest: see `sample_inputs`.
+
+    Raises:
+        ModelError: it does not run.
+    """
+    xs = sample_inputs(model, largest)
+    if (fixed := model.inputs[0].shape[0]) is not None:  # the user's model takes so many images, no more and no fewer
+        xs = [np.resize(x, (fixed, *x.shape[1:])) for x in xs]
+    own = [ops.convert_to_tensor(x, t.dtype) for x, t in zip(xs, model.inputs, strict=True)]
+    try:
+        outputs = keras.tree.flatten(model(keras.tree.pack_sequence_as(model._inputs_struct, own), training=False))
+    except Exception as e:  # the user's layers can raise any
+        reason = on_one_line(e)
+        raise ModelError(f"model {model.name!r} does not run on sample inputs of its own shape: {reason}") from None
+    return xs, outputs

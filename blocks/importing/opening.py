@@ -25,8 +25,8 @@ import numpy as np
 from keras import ops
 
 from legodnn.blocks.importing.attention import opened_attention
-from legodnn.blocks.importing.checks import check_sizes
-from legodnn.blocks.importing.difference import FLOAT32_TOLERANCE, relative_difference, sample_inputs
+from legodnn.blocks.importing.checks import check_sizes, run_on_samples
+from legodnn.blocks.importing.difference import FLOAT32_TOLERANCE, relative_difference
 from legodnn.blocks.importing.float_types import (
     OTHER_FLOATS,
     float32_config,
@@ -35,7 +35,7 @@ from legodnn.blocks.importing.float_types import (
     is_other_float,
 )
 from legodnn.blocks.importing.front import is_augmentation, resized_beforehand
-from legodnn.blocks.importing.graph import LayerCall, Tensor, alone, calls, named, on_one_line, submodel
+from legodnn.blocks.importing.graph import LayerCall, Tensor, alone, calls, named, submodel
 from legodnn.blocks.importing.layer_copies import blank_copy, give_state
 from legodnn.blocks.importing.own_layers import called, is_graph, opened_call
 from legodnn.errors import ModelError
@@ -82,6 +82,8 @@ def functional(model: keras.Model, augmented: bool = False) -> keras.Model:
             raise ModelError(f"input {t.name!r} of model {model.name!r} takes strings; a store's inputs are numbers")
     _check_floats(model)
     model = resized_beforehand(model)
+    if any(_is_lazy(part) for part in model._flatten_layers()) and all(None not in t.shape[1:] for t in model.inputs):
+        run_on_samples(model)
     order, names = _outputs(model)
     copies = _Copies(augmented, [t.name for t in model.inputs])
     if _is_flat(model, copies):
@@ -101,6 +103,12 @@ def functional(model: keras.Model, augmented: bool = False) -> keras.Model:
     key_of = {id(model._inputs_struct[key]): key for key in _keys(model._inputs_struct)}
     opened.keys_given = tuple([key_of[id(t)] for t in model.inputs] if key_of else ()), _keys(model._outputs_struct)
     return opened
+
+
+def _is_lazy(layer: Any) -> bool:
+    """Whether a layer has an activation that is a layer, of which Keras makes the weights when it first runs."""
+    activation = getattr(layer, "activation", None)
+    return isinstance(activation, keras.layers.Layer) and not activation.built
 
 
 def _check_floats(model: keras.Model) -> None:
@@ -298,15 +306,7 @@ def _types(model: keras.Model) -> Iterator[str]:
 def _check_same(model: keras.Model, opened: keras.Model, copies: _Copies) -> None:
     """Compare the opened model with the user's own on sample inputs; ModelError if they are different functions."""
     rounding = max([0.0, *(OTHER_FLOATS.get(dtype, 0.0) for dtype in _types(model))])
-    xs = sample_inputs(model, largest=1.0 if rounding else 255.0)  # pixels overflow in float16
-    if (fixed := model.inputs[0].shape[0]) is not None:  # the user's model takes so many images, no more and no fewer
-        xs = [np.resize(x, (fixed, *x.shape[1:])) for x in xs]
-    own = [ops.convert_to_tensor(x, t.dtype) for x, t in zip(xs, model.inputs, strict=True)]
-    try:
-        outputs = keras.tree.flatten(model(keras.tree.pack_sequence_as(model._inputs_struct, own), training=False))
-    except Exception as e:  # the user's layers can raise any
-        reason = on_one_line(e)
-        raise ModelError(f"model {model.name!r} does not run on sample inputs of its own shape: {reason}") from None
+    xs, outputs = run_on_samples(model, largest=1.0 if rounding else 255.0)  # pixels overflow in float16
     with in_float32():
         found = keras.tree.flatten(opened(alone([x.astype(np.float32) for x in xs]), training=False))
     wanted = {id(t): y for t, y in zip(model.outputs, outputs, strict=True)}

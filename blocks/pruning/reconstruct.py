@@ -110,7 +110,7 @@ def _response(call: LayerCall, block: keras.Model) -> Callable[[Any], Any]:
     read = submodel(block.inputs, [call.inputs[0]], "read")
     linear = _linear_copy(call.operation)
     linear.build(call.inputs[0].shape)
-    linear.set_weights(call.operation.get_weights())
+    linear.set_weights(call.operation.get_weights()[: len(linear.weights)])  # an activation's own come last
     return lambda x: linear(read(x, training=False))
 
 

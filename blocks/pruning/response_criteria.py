@@ -164,7 +164,7 @@ def _linear(layer: Any) -> Callable[[Array], Array]:
     def respond(feature: Array) -> Array:
         if not copy.built:
             copy.build(feature.shape)
-            copy.set_weights(weights[:-1] if layer.use_bias else weights)
+            copy.set_weights(weights[: len(copy.weights)])  # behind kernels come the bias and an activation's own
         response: Array = ops.convert_to_numpy(copy(feature))
         return response
 

@@ -19,6 +19,7 @@ from legodnn.blocks.cutting.extract import compose_pieces, extract, output_names
 from legodnn.blocks.export.convert import Runner, convert
 from legodnn.blocks.importing.graph import as_list, calls
 from legodnn.blocks.importing.opening import functional
+from legodnn.blocks.pruning.surgery import check_copy
 from legodnn.errors import ModelError
 
 SHAPE = (8, 8, 3)
@@ -41,6 +42,19 @@ def classifier(dtype: str = "float32", first: Any = None, **options: Any) -> ker
     x = layers.BatchNormalization()(layers.Conv2D(8, 3, activation="relu")(x))
     x = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3, activation="relu")(x))
     return keras.Model(image, layers.Dense(4, name="scores", **options)(x), name="mine")
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_weights_of_activations_are_there_although_the_model_never_ran(nested: bool) -> None:
+    """Keras makes them when it first runs such an activation, and in every copy it would draw others."""
+    prelu = layers.PReLU(alpha_initializer=keras.initializers.RandomUniform(0.1, 0.5), shared_axes=[1, 2])
+    parts = [layers.Conv2D(8, 3, activation=prelu, name="learned"), layers.Conv2D(4, 3), layers.Conv2D(4, 3)]
+    inner = keras.Sequential([keras.Input(SHAPE), *parts])
+    image = keras.Input(SHAPE)
+    opened = functional(keras.Model(image, layers.ReLU(name="learned")(inner(image))) if nested else inner)
+    assert sum(layer.count_params() for layer in opened.layers) == 9 * (3 * 8 + 8 * 4 + 4 * 4) + 8 + 8 + 4 + 4
+    for piece in extract(opened, min_share=0):
+        check_copy(piece.model)
 
 
 def array(y: Any) -> np.ndarray:

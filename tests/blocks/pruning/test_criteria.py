@@ -86,6 +86,18 @@ def test_without_a_scaled_batch_norm_network_slimming_is_l1() -> None:
         np.testing.assert_allclose(of_a(batch_norm_scale, block), of_a(l1, block))
 
 
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_responses_are_those_before_an_activation_with_weights_of_its_own(use_bias: bool) -> None:
+    inputs, found = keras.Input((4, 4, 2)), []
+    for activation in (None, layers.PReLU(alpha_initializer="ones")):
+        keras.utils.set_random_seed(0)
+        x = layers.Conv2D(6, 3, padding="same", name="a")(inputs)
+        block = keras.Model(inputs, layers.Conv2D(3, 3, use_bias=use_bias, activation=activation)(x))
+        block(samples())  # Keras makes an activation's weights when it first runs
+        found.append(of_a(reconstruction, block, samples()))
+    np.testing.assert_array_equal(*found)
+
+
 def samples(n: int = 6) -> np.ndarray:
     return np.random.default_rng(0).normal(size=(n, 4, 4, 2)).astype(np.float32)
 

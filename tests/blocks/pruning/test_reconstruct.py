@@ -67,10 +67,25 @@ def used_again(x: Any) -> Any:
     return layers.Concatenate(axis=1)([layers.Reshape((-1, 4))(head(y)) for y in (large, again(small))])
 
 
+def learned_activations(x: Any) -> Any:
+    """Layers whose activations have weights of their own, with a bias and without."""
+    x = layers.Conv2D(8, 3, padding="same", activation="relu")(x)
+    x = layers.Conv2D(8, 3, 2, padding="same", activation=prelu())(x)
+    x = layers.SeparableConv2D(8, 3, use_bias=False, activation=prelu())(layers.Conv2D(8, 1, activation="relu")(x))
+    x = layers.Conv2DTranspose(6, 2, activation=prelu())(layers.Conv2D(8, 1, activation="relu")(x))
+    return layers.Dense(5, activation=prelu())(layers.Dense(12, activation="relu")(layers.Flatten()(x)))
+
+
+def prelu() -> layers.PReLU:
+    return layers.PReLU(alpha_initializer=keras.initializers.RandomUniform(0.1, 0.5))
+
+
 def block(body: Body) -> keras.Model:
     keras.utils.set_random_seed(0)
     inputs = keras.Input((8, 8, 3))
-    return keras.Model(inputs, body(inputs))
+    model = keras.Model(inputs, body(inputs))
+    model(images(1, 0))  # Keras makes the weights of activations when they first run
+    return model
 
 
 def images(count: int, seed: int) -> np.ndarray:
@@ -80,7 +95,7 @@ def images(count: int, seed: int) -> np.ndarray:
     return np.asarray(smooth, np.float32)
 
 
-@pytest.mark.parametrize("body", [convolutions, residual, dense, activated, used_again])
+@pytest.mark.parametrize("body", [convolutions, residual, dense, activated, used_again, learned_activations])
 @pytest.mark.parametrize("sparsity", [0.25, 0.5])
 def test_a_refitted_block_is_closer_to_the_original_on_other_images(body: Body, sparsity: float) -> None:
     original = block(body)

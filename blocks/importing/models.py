@@ -182,6 +182,18 @@ def model_of(recipe: Recipe, data: Dataset) -> keras.Model:
     return model
 
 
+def model_made_again(recipe: Recipe) -> keras.Model:
+    """Return the model of a recipe whose model is a function, as `data_and_model` opens it, but for given weights.
+
+    The function is called; a file of weights is not looked for.
+
+    Raises:
+        ModelError: see `open_model`.
+    """
+    own = _own_model_of(recipe.model_copy(update={"weights": None}), None, 10)
+    return functional(own, augmented=recipe.train_epochs > 0)
+
+
 def _made_here(recipe: Recipe) -> bool:
     """Whether the model is made for the data: one of the zoo, or of keras.applications without ImageNet weights."""
     return recipe.model in zoo.MODELS or (recipe.model in applications() and recipe.weights != "imagenet")

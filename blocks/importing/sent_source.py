@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +14,30 @@ import numpy as np
 from legodnn.arrays import Array
 from legodnn.blocks.importing.data import ModelInputs, SeveralInputs
 from legodnn.blocks.importing.keras_files import own_objects
-from legodnn.blocks.importing.models import open_model
+from legodnn.blocks.importing.models import model_made_again
 from legodnn.blocks.importing.opening import functional
 from legodnn.blocks.importing.torch_models import is_from_torch
 from legodnn.errors import ModelError
 from legodnn.model_names import is_function
 from legodnn.pixels import Pixels, Scaling
+from legodnn.recipe import Recipe
+from legodnn.schema import to_json
 
 
-def sent_model(spec: str, model: keras.Model, custom: Sequence[str] = ()) -> dict[str, Any]:
+def sent_model(recipe: Recipe, model: keras.Model) -> dict[str, Any]:
     """Return a model as a tree that `model_of_tree` makes the same model of, without the file that it came from.
 
     The graph is sent as a `.keras` file. A model that a function of the user's own makes may hold code, which such a
-    file cannot hold: then the function's name is sent, and the weights.
+    file cannot hold: then the recipe is sent, which has the function's name and how its model is opened, and the
+    weights.
 
     Args:
-        spec: what the recipe calls the model.
-        model: the model as `open_model` opened it, with the weights that it has now.
-        custom: modules of the user's own with layers and functions of the model.
+        recipe: what the model was opened by.
+        model: the model as `data_and_model` opened it, with the weights that it has now.
     """
+    spec = recipe.model
     if is_function(spec) and not is_from_torch(model):
-        return {"function": spec, "weights": [keras.ops.convert_to_numpy(w) for w in model.weights]}
+        return {"recipe": to_json(recipe), "weights": [keras.ops.convert_to_numpy(w) for w in model.weights]}
     with tempfile.TemporaryDirectory(prefix="legodnn-") as folder:
         file = Path(folder) / "model.keras"
         try:
@@ -42,7 +45,7 @@ def sent_model(spec: str, model: keras.Model, custom: Sequence[str] = ()) -> dic
         except (TypeError, ValueError, NotImplementedError) as e:
             raise ModelError(f"{spec} cannot be sent to workers: {str(e).partition(chr(10))[0]}") from e
         # A file names outputs after layers, where the user may have named them otherwise.
-        told = {"outputs": model.output_names, "custom": list(custom)}
+        told = {"outputs": model.output_names, "custom": list(recipe.custom)}
         return {"file": np.frombuffer(file.read_bytes(), np.uint8), "told": json.dumps(told)}
 
 
@@ -62,8 +65,8 @@ def model_of_tree(tree: Mapping[str, Any]) -> keras.Model:
                 model = functional(keras.saving.load_model(file, compile=False, safe_mode=False))
         model.output_names = told["outputs"]
         return model
-    spec = str(tree["function"])
-    model = open_model(spec)
+    recipe = Recipe.model_validate_json(str(tree["recipe"]))
+    spec, model = recipe.model, model_made_again(recipe)
     if [tuple(w.shape) for w in model.weights] != [w.shape for w in tree["weights"]]:
         raise ModelError(f"{spec} makes a model with other weights here than where the build runs")
     for variable, weight in zip(model.weights, tree["weights"], strict=True):

@@ -113,7 +113,7 @@ def training_work(recipe: Recipe, model: keras.Model, pieces: Sequence[Piece], d
     """
     shared = {
         "recipe": to_json(recipe),
-        "model": sent_model(recipe.model, model, recipe.custom),
+        "model": sent_model(recipe, model),
         "segments": _fingerprint(pieces),
         "train": sent_images(data.train.x),
         "val": sent_images(data.val.first(WATCHED_IMAGES).x),

@@ -22,6 +22,7 @@ from legodnn.blocks.importing.models import open_model
 from legodnn.blocks.importing.sent_source import sent_model
 from legodnn.cli import main
 from legodnn.errors import ModelError
+from legodnn.recipe import Recipe
 from legodnn.store import Store
 from tests.blocks.importing.tflite.compared import kinds
 
@@ -69,7 +70,9 @@ def test_a_module_becomes_a_graph_with_channels_last(name: str, shape: Any) -> N
     names = {layer.name for layer in model.layers}
     assert name == "program" or names >= {"conv1", "conv2", "conv3", "conv4", "fc1"}  # a program does not keep them
     assert sum(len(group.coupled) for group in analyse(model).groups) >= 24 + 32
-    assert "file" in sent_model(f"{NETS}:{name}", model), "it holds no code, so workers need no PyTorch"
+    assert "file" in sent_model(Recipe(model=f"{NETS}:{name}", name="sent"), model), (
+        "it holds no code, so workers need no PyTorch"
+    )
 
 
 @with_torch

@@ -22,8 +22,10 @@ from legodnn.blocks.evaluation_job import evaluate_by, evaluating, evaluation_wo
 from legodnn.blocks.export.convert import Runner, convert
 from legodnn.blocks.export.options import Exported
 from legodnn.blocks.importing.data import Dataset, SeveralInputs, Split
+from legodnn.blocks.importing.graph import calls
 from legodnn.blocks.importing.heads import Head
 from legodnn.blocks.importing.keras_files import own_objects
+from legodnn.blocks.importing.models import model_of
 from legodnn.blocks.importing.opening import functional
 from legodnn.blocks.importing.sent_source import images_of, model_of_tree, sent_images, sent_model
 from legodnn.blocks.jobs.job import Attempt, Job
@@ -32,10 +34,12 @@ from legodnn.blocks.pruning.prune import descendant
 from legodnn.blocks.source import BuildSource
 from legodnn.errors import ModelError
 from legodnn.pixels import Pixels, Scaling
+from legodnn.recipe import Recipe
 from tests.blocks.accuracy.named_metrics import top1
 from tests.blocks.training.dropping import dropping
 
 X = np.random.default_rng(0).random((30, 12, 12, 1), np.float32)
+MADE = "tests.blocks.training.dropping"
 
 
 def arrived(tree: ArrayTree) -> dict[str, Any]:
@@ -51,7 +55,7 @@ def test_a_model_arrives_with_its_weights_and_all_other_state() -> None:
     x = keras.ops.relu(layers.BatchNormalization()(shared(shared(x))) * 2)
     y = layers.GlobalAveragePooling2D()(x)
     model = functional(keras.Model(image, {"kind": layers.Dense(3)(y), "box": layers.Dense(4)(y)}))
-    found = model_of_tree(arrived(sent_model("my.keras", model)))
+    found = model_of_tree(arrived(sent_model(Recipe(model="my.keras", name="sent"), model)))
     assert found.output_names == model.output_names
     for given, wanted in zip(found(X, training=False), model(X, training=False), strict=True):
         np.testing.assert_array_equal(given, wanted)
@@ -60,13 +64,24 @@ def test_a_model_arrives_with_its_weights_and_all_other_state() -> None:
 
 
 def test_a_model_of_a_function_is_made_anew_with_the_weights_that_it_has_now() -> None:
-    spec = "tests.blocks.training.dropping:dropping"
     model = functional(dropping())
-    tree = arrived(sent_model(spec, model))
+    tree = arrived(sent_model(Recipe(model=f"{MADE}:dropping", name="sent"), model))
     found = model_of_tree(tree)
     np.testing.assert_array_equal(found(X, training=False), model(X, training=False))
     with pytest.raises(ModelError, match="makes a model with other weights here than where the build runs"):
         model_of_tree({**tree, "weights": tree["weights"][1:]})
+
+
+def test_a_function_is_called_there_as_the_recipe_has_it_called_here() -> None:
+    split = Split(X, np.arange(30) % 10)
+    recipe = Recipe(model=f"{MADE}:of_any_size", name="sent", input_shape=(12, 12, 1), train_epochs=1)
+    model = model_of(recipe, Dataset("made up", (), split, split, split))
+    found = model_of_tree(arrived(sent_model(recipe, model)))
+    assert found.input_shape == (None, 12, 12, 1)
+    kinds = [[call.kind for call in calls(m)] for m in (found, model)]
+    assert kinds[0] == kinds[1]
+    assert "RandomFlip" in kinds[0], "it stays where a model is trained on labels"
+    np.testing.assert_array_equal(found(X, training=False), model(X, training=False))
 
 
 def test_layers_of_ones_own_are_found_where_the_model_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +94,8 @@ def test_layers_of_ones_own_are_found_where_the_model_arrives(tmp_path: Path, mo
     inputs = keras.Input((12, 12, 1))
     halved = own_objects(["layers_to_send"])["Halved"]
     model = keras.Model(inputs, halved()(layers.Conv2D(2, 3)(inputs)))
-    tree = arrived(sent_model("my.keras", model, ["layers_to_send"]))
+    recipe = Recipe(model="my.keras", name="sent", custom=("layers_to_send",))
+    tree = arrived(sent_model(recipe, model))
     monkeypatch.delitem(sys.modules, "layers_to_send")
     monkeypatch.setattr(sys, "path", elsewhere)
     np.testing.assert_array_equal(model_of_tree(tree)(X, training=False), model(X, training=False))

@@ -30,6 +30,15 @@ def dropping() -> keras.Model:
     return keras.Model(inputs, layers.Dense(10)(layers.Flatten()(x)), name="dropping")
 
 
+def of_any_size() -> keras.Model:
+    """A model that does not say how large its images are, and turns them while it is trained on labels."""
+    inputs = keras.Input((None, None, 1), name="image")
+    x = layers.Conv2D(6, 3, activation="relu")(layers.RandomFlip("horizontal")(inputs))
+    for _ in range(2):
+        x = layers.Conv2D(6, 3, activation="relu")(layers.Conv2D(8, 3, padding="same", activation="relu")(x))
+    return keras.Model(inputs, layers.Dense(10)(layers.GlobalAveragePooling2D()(x)), name="of_any_size")
+
+
 def jobs_recipe(folder: Path) -> Recipe:
     """A recipe of that model, which is saved in the folder."""
     keras.utils.set_random_seed(0)

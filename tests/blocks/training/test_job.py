@@ -70,11 +70,19 @@ def test_a_worker_trains_what_this_process_would(recipe: Recipe, digits: Dataset
             np.testing.assert_array_equal(flatten(found[name])[key], array, err_msg=f"{name} {key}")
 
 
+def test_a_worker_calls_a_function_for_the_input_shape_of_the_recipe(recipe: Recipe, digits: Dataset) -> None:
+    spec = "tests.blocks.training.dropping:of_any_size"
+    asked = recipe.model_copy(update={"model": spec, "input_shape": (12, 12, 1)})
+    model = model_of(asked, digits)
+    sent = training_work(asked, model, extract(model), digits, 1e9)
+    distilling(unpacked(np.concatenate(packed(sent.shared))))  # it compares segments
+
+
 def test_a_model_that_is_another_one_at_the_worker_is_refused(recipe: Recipe, digits: Dataset) -> None:
     model = model_of(recipe, digits)
     sent = dict(training_work(recipe, model, extract(model), digits, 1e9).shared)
     weight = next(w for w in model.weights if w.path.endswith("kernel"))
     weight.assign(-weight)
-    sent["model"] = sent_model(recipe.model, model)
+    sent["model"] = sent_model(recipe, model)
     with pytest.raises(WorkerError, match="is another model here than where the build runs"):
         distilling(unpacked(np.concatenate(packed(sent))))

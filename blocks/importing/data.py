@@ -157,7 +157,9 @@ SPLITS = {"train": "training", "val": "validation", "test": "test"}
 SHARES = {"test": 0.2, "val": 0.15}
 
 
-def divided(whole: Split, seed: int, shares: Mapping[str, float], rows: int = 1) -> dict[str, Split]:
+def divided(
+    whole: Split, seed: int, shares: Mapping[str, float], rows: int = 1, sources: NDArray[np.int64] | None = None
+) -> dict[str, Split]:
     """Shuffle and divide a data set.
 
     Args:
@@ -165,20 +167,23 @@ def divided(whole: Split, seed: int, shares: Mapping[str, float], rows: int = 1)
         seed: of the order.
         shares: what is taken off, by name.
         rows: so many rows in a row stay together.
+        sources: numbers from 0, shape (n,): rows of one number, such as what is cut out of one picture, come into the
+            same part, in any order, and shares are of these numbers. None: each row is a source of its own.
 
     Returns:
         A part of each share by name, and the rest as `train`.
     """
-    count = len(whole) // rows
-    order, parts = np.random.default_rng(seed).permutation(count), {}
-    order = (order[:, None] * rows + np.arange(rows)).ravel()
-    start, share = 0, 0.0
-    for name in shares:
-        share += shares[name]
-        end = round(count * share) * rows
-        parts[name] = whole.take(order[start:end])
-        start = end
-    return {"train": whole.take(order[start:]), **parts}
+    rng = np.random.default_rng(seed)
+    together = np.arange(len(whole) // rows).repeat(rows) if sources is None else sources
+    count = int(together.max(initial=-1)) + 1
+    places = np.argsort(rng.permutation(count))[together]
+    order = np.argsort(places, kind="stable")
+    ends = [round(count * share) for share in np.cumsum([*shares.values()])]
+    chosen = np.split(order, np.searchsorted(places[order], ends))
+    if sources is not None:
+        chosen = [rng.permutation(part) for part in chosen]
+    *taken, rest = (whole.take(part) for part in chosen)
+    return {"train": rest, **dict(zip(shares, taken, strict=True))}
 
 
 def shuffled(part: Split, seed: int, rows: int = 1) -> Split:

@@ -5,7 +5,7 @@ The readers beside this module find files and labels; places of labels are moved
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,8 @@ def annotated_dataset(
 ) -> Dataset:
     """Read the pictures of parts, shuffle them, and take val and test from train where they are missing.
 
+    All that is labelled in one picture gets into the same part.
+
     Args:
         root: the folder, whose name the data set has.
         classes: the names of the classes.
@@ -93,7 +95,15 @@ def annotated_dataset(
         found[name] = Split(pixels.take(np.arange(start, start + len(part.files))), part.labels)
         start += len(part.files)
     missing = {name: share for name, share in SHARES.items() if name not in found}
-    whole = divided(found.pop("train"), seed, missing, rows)
+    whole = divided(found.pop("train"), seed, missing, rows, _pictures(parts["train"].files) if rows == 1 else None)
     whole |= {name: shuffled(part, seed, rows) for name, part in found.items()}
     data = Dataset(root.name, classes, whole["train"], whole["val"], whole["test"], scaling)
     return replace(data, fit=frame.fit, fill=frame.fill)
+
+
+def _pictures(files: Sequence[Path | Cutout]) -> NDArray[np.int64] | None:
+    """Return the number of the picture that each is or is cut out of; None if no picture occurs again."""
+    numbers: dict[Path, int] = {}
+    pictures = (file.file if isinstance(file, Cutout) else file for file in files)
+    found = np.array([numbers.setdefault(picture, len(numbers)) for picture in pictures], np.int64)
+    return found if len(numbers) < len(files) else None

@@ -49,8 +49,11 @@ def test_a_person_is_cut_out_with_a_margin_and_points_move_along(tmp_path: Path)
 def test_pictures_are_the_parts_that_are_cut_out_and_black_outside(tmp_path: Path) -> None:
     pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     pixels[:20, :20] = (200, 100, 50)
-    coco(tmp_path, {"annotations": [{**PERSON, "bbox": [0, 0, 16, 16], "keypoints": [1, 1, 2] + [0] * 6}] * 100})
-    save(tmp_path / "a.png", pixels)
+    images = [{"id": i, "file_name": f"{i}.png"} for i in range(60)]
+    person = {**PERSON, "bbox": [0, 0, 16, 16], "keypoints": [1, 1, 2] + [0] * 6}
+    coco(tmp_path, {"images": images, "annotations": [{**person, "image_id": i} for i in range(60)] * 2})
+    for i in range(60):
+        save(tmp_path / f"{i}.png", pixels)
     data = load_data(f"coco_points:{tmp_path}", image_size=20)
     picture = np.round(np.asarray(data.train.x)[0] * 255)
     assert (picture[2:, 2:] == (200, 100, 50)).all()
@@ -59,6 +62,18 @@ def test_pictures_are_the_parts_that_are_cut_out_and_black_outside(tmp_path: Pat
     assert data.labels == ("nose", "eye", "ear")
     assert data.train.y is not None
     assert np.asarray(data.train.y)[0].tolist() == [[3, 3, 1], [0, 0, 0], [0, 0, 0]]
+
+
+def test_what_is_cut_out_of_a_picture_is_all_in_one_part(tmp_path: Path) -> None:
+    for i in range(60):
+        save(tmp_path / f"{i}.png", np.full((HEIGHT, WIDTH, 3), 4 * i, np.uint8))
+    annotations = [{**PERSON, "image_id": i} for i in range(60) for _ in range(1 + i % 3)]
+    coco(tmp_path, {"images": [{"id": i, "file_name": f"{i}.png"} for i in range(60)], "annotations": annotations})
+    data = load_data(f"coco_points:{tmp_path}", image_size=20)
+    found = [np.rint(np.asarray(part.x)[:, 5, 5, 0] * 255 / 4).tolist() for part in (data.train, data.val, data.test)]
+    assert [len(set(pictures)) for pictures in found] == [39, 9, 12]
+    assert sorted(picture for pictures in found for picture in pictures) == [float(a["image_id"]) for a in annotations]
+    assert any(a != b for a, b in zip(found[0], sorted(found[0], key=found[0].index), strict=True)), "in random order"
 
 
 @pytest.mark.parametrize(

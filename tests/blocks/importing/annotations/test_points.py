@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from legodnn.blocks.importing.annotations.points import read_points
+from legodnn.blocks.importing.data_sources import load_data
 from legodnn.errors import DataError
 from legodnn.images import Frame
 from tests.blocks.importing.annotations.pictures import HEIGHT, WIDTH, save
@@ -32,6 +34,15 @@ def test_points_move_with_their_pictures_and_empty_ones_are_not_known(tmp_path: 
     labels = read_points(tmp_path, Frame((40, 40, 3), "crop"))[1]["train"].labels
     assert labels is not None
     assert labels.tolist() == [[[20, 20, 1], [0, 0, 0]], [[0, 0, 0], [0, 0, 0]]]
+
+
+def test_a_picture_of_several_lines_is_in_one_part(tmp_path: Path) -> None:
+    for i in range(60):
+        save(tmp_path / f"{i}.png", np.full((8, 8, 3), 4 * i, np.uint8))
+    (tmp_path / "points.csv").write_text(HEADER + "".join(f"{i}.png,1,2,3,4\n" for i in range(60)) * 2)
+    data = load_data(f"points:{tmp_path}", image_size=8)
+    parts = [np.rint(np.asarray(part.x)[:, 0, 0, 0] * 255).tolist() for part in (data.train, data.val, data.test)]
+    assert [(len(part), len(set(part))) for part in parts] == [(78, 39), (18, 9), (24, 12)]
 
 
 @pytest.mark.parametrize(

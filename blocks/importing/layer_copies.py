@@ -39,7 +39,7 @@ def blank_copy(layer: Any, changes: Mapping[str, Any], rewritten: Callable[[Any]
         return type(layer)(layer.function, **options, name=config["name"], dtype=config["dtype"])
     try:
         config = layer.get_config()
-        copy = type(layer).from_config({**rewritten(config), **_own_functions(layer, config), **changes})
+        copy = type(layer).from_config({**rewritten(config), **own_functions(layer, config), **changes})
     except (TypeError, ValueError, KeyError, AttributeError, NotImplementedError) as e:
         reason = str(e).strip().partition("\n")[0]
         raise ModelError(
@@ -50,7 +50,7 @@ def blank_copy(layer: Any, changes: Mapping[str, Any], rewritten: Callable[[Any]
     return copy
 
 
-def _own_functions(layer: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+def own_functions(layer: Any, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entries of a layer's configuration that are functions of somebody's own, such as an activation.
 
     A configuration holds their names, by which Keras does not find them again.

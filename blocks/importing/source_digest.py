@@ -1,9 +1,16 @@
-"""Digests of what a build started from: a folder of unfinished work is of one model and one data set."""
+"""Digests of what a build started from: a folder of unfinished work is of one model and one data set.
+
+A digest is the same in every process that begins with the same: it holds no addresses, no order of sets, and no names,
+which Keras counts up.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+from types import CellType, CodeType, FunctionType, MappingProxyType
 from typing import Any
 
 import keras
@@ -11,58 +18,143 @@ import numpy as np
 
 from legodnn.blocks.importing.data import SPLITS, Dataset, input_arrays
 from legodnn.blocks.importing.graph import calls
+from legodnn.blocks.importing.layer_copies import own_functions
+from legodnn.pixels import Pixels
 
-_ROWS = 16  # of each split, which tell data sets apart that have the same shapes
+_MOST_BYTES = 256_000_000  # of an array of floats whose rows are all looked at
+_CHUNK_BYTES = 16_000_000  # at a time
+_OF_OTHERS = ("keras.", "legodnn.", "tensorflow.")  # modules whose code depends on versions, not on the user
 
 
 def source_digests(model: keras.Model, data: Dataset) -> dict[str, str]:
-    """Return a digest of an opened model and one of its data, by what messages call them."""
+    """Return a digest of an opened model and one of its data, by what messages call them.
+
+    Of a model it is of all calls: settings, weights and constants, the code of functions and layers of the user's own,
+    and which tensors each one reads. (What such code calls in turn is not seen.) Of data it is of all labels and
+    pixels. Of inputs that are no pixels it is of all rows up to 256 MB, and of evenly spread rows where they are more.
+    """
     return {"model": _of_model(model), "data": _of_data(data)}
 
 
 def _of_model(model: keras.Model) -> str:
-    """Digest what a model computes: its layers' settings and weights, but no names, which Keras counts up."""
     found = hashlib.sha256()
+    numbers: dict[int, int] = {}  # of tensors, and of operations, by their `id()`, as they occur
+    for t in model.inputs:
+        _add(found, [numbers.setdefault(id(t), len(numbers)), t.shape, t.dtype])
     for call in calls(model):
-        found.update(json.dumps([call.kind, _without_names(_settings(call.operation))], default=_kind).encode())
-    for weight in model.get_weights():
-        _add(found, weight)
+        operation, arguments = call.operation, call.node.arguments
+        known = id(operation) in numbers
+        number = numbers.setdefault(id(operation), len(numbers))
+        _add(found, [number, call.kind, _plain([arguments.args, arguments.kwargs], numbers)])
+        if not known:
+            _add(found, [_numbered_names(_plain(_settings(operation))), _own_code(operation)])
+            for weight in getattr(operation, "weights", []):
+                _add(found, weight)
+        for t in call.outputs:
+            numbers[id(t)] = len(numbers)
+    _add(found, [numbers[id(t)] for t in model.outputs])
     return found.hexdigest()
 
 
 def _of_data(data: Dataset) -> str:
-    """Digest the shapes of a data set, and some of its rows."""
     found = hashlib.sha256()
+    _add(found, [data.labels, astuple(data.scaling), data.fit, data.fill])
     for key in SPLITS:
         split = getattr(data, key)
-        some = split.first(_ROWS)
-        found.update(str([len(split), *(x.shape for x in input_arrays(split.x))]).encode())
-        labels = some.y if isinstance(some.y, tuple) else () if some.y is None else (some.y,)
-        for array in (*(x[:] for x in input_arrays(some.x)), *labels):
-            _add(found, array)
+        for x in input_arrays(split.x):
+            _add(found, [x.shape, str(x.dtype)])
+            if isinstance(x, Pixels):
+                _add(found, astuple(x.scaling))
+                _add_rows(found, x.raw, range(len(x.raw)) if x.rows is None else x.rows)
+            else:
+                _add_rows(found, x, range(0, len(x), max(1, -(-x.nbytes // _MOST_BYTES))))
+        labels = split.y if isinstance(split.y, tuple) else () if split.y is None else (split.y,)
+        for y in labels:
+            _add(found, y.shape)
+            _add_rows(found, y, range(len(y)))
     return found.hexdigest()
 
 
-def _add(found: Any, array: Any) -> None:
-    array = np.ascontiguousarray(array)
-    found.update(f"{array.dtype} {array.shape}".encode())
-    found.update(str(array.tolist()).encode() if array.dtype.hasobject else array.tobytes())
+def _add_rows(found: Any, array: Any, rows: Sequence[int]) -> None:
+    size = max(1, _CHUNK_BYTES // max(1, array[:1].nbytes))
+    for start in range(0, len(rows), size):
+        _add(found, array[np.asarray(rows[start : start + size])])
 
 
-def _settings(operation: Any) -> Any:
-    """Return the settings of a layer; none of an operation, or of a layer of the user's own that tells none."""
+def _add(found: Any, value: Any) -> None:
+    found.update(json.dumps(_plain(value)).encode())
+
+
+def _settings(operation: Any) -> Mapping[str, Any]:
+    """Return the settings of a layer or operation; none of a layer of the user's own that tells none."""
+    if not isinstance(operation, keras.layers.Layer):
+        return {key: value for key, value in sorted(vars(operation).items()) if key != "name" and key[0] != "_"}
     try:
-        return operation.get_config() if isinstance(operation, keras.layers.Layer) else {}
+        config = operation.get_config()
     except NotImplementedError:
         return {}
+    return {**config, **own_functions(operation, config)}
 
 
-def _without_names(config: Any) -> Any:
-    if isinstance(config, dict):
-        return {key: _without_names(value) for key, value in config.items() if key != "name"}
-    return [_without_names(entry) for entry in config] if isinstance(config, list | tuple) else config
+def _own_code(operation: Any) -> list[Any]:
+    """Return the code of the methods that somebody's own layer or operation has, base classes included."""
+    own = [kind for kind in type(operation).__mro__ if not f"{kind.__module__}.".startswith(_OF_OTHERS)]
+    return [[name, _plain(f.__code__)] for kind in own for name, f in vars(kind).items() if isinstance(f, FunctionType)]
 
 
-def _kind(setting: object) -> str:
-    """Return what stands for a setting that is no plain data; its text might hold an address."""
-    return str(setting.tolist()) if isinstance(setting, np.ndarray) else type(setting).__name__
+def _numbered_names(config: Any) -> Any:
+    """Return a configuration with numbers for names, also where its entries refer to layers inside by their names."""
+    numbers: dict[str, str] = {}
+
+    def find(entry: Any) -> None:
+        if isinstance(entry, dict):
+            if isinstance(entry.get("name"), str):
+                numbers.setdefault(entry["name"], f"name {len(numbers)}")
+            entry = [*entry.values()]
+        for below in entry if isinstance(entry, list) else []:
+            find(below)
+
+    def replaced(entry: Any) -> Any:
+        if isinstance(entry, dict):
+            return {key: replaced(value) for key, value in entry.items()}
+        if isinstance(entry, list):
+            return [*map(replaced, entry)]
+        return numbers.get(entry, entry) if isinstance(entry, str) else entry
+
+    find(config)
+    return replaced(config)
+
+
+def _plain(value: Any, numbers: Mapping[int, int] = MappingProxyType({})) -> Any:
+    """Return a value as data that JSON can hold, the same in every process.
+
+    Args:
+        value: anything; of what is neither plain data nor an array nor a function, only the type is told.
+        numbers: of the tensors of a graph, by their `id()`.
+    """
+    if isinstance(value, keras.KerasTensor):
+        return ["tensor", numbers.get(id(value))]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry, numbers) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry, numbers) for entry in value]
+    if isinstance(value, set | frozenset):
+        return sorted(json.dumps(_plain(entry)) for entry in value)
+    if isinstance(value, slice):
+        return ["slice", *(_plain(end, numbers) for end in (value.start, value.stop, value.step))]
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, CodeType):
+        return [value.co_code.hex(), _plain(value.co_consts), value.co_names]
+    if isinstance(value, FunctionType):
+        held = [cell.cell_contents for cell in value.__closure__ or () if cell != CellType()]
+        # Of functions the code alone: they may hold each other.
+        held = [v.__code__ if isinstance(v, FunctionType) else v for v in held if not isinstance(v, list | dict)]
+        return [_plain(value.__code__), _plain(value.__defaults__), _plain(held)]
+    if hasattr(value, "__array__") and not isinstance(value, type):
+        array = np.ascontiguousarray(value)
+        content = _plain(array.tolist()) if array.dtype.hasobject else hashlib.sha256(array.tobytes()).hexdigest()
+        return [str(array.dtype), list(array.shape), content]
+    return type(value).__name__

@@ -257,7 +257,7 @@ def _check_answer(address: str) -> None:
         raise WorkerError(f"{address!r} is no address of a Ray cluster: give HOST:PORT, or auto")
     try:
         socket.create_connection((host, int(port)), _ANSWER_S).close()
-    except (OSError, OverflowError) as e:
+    except (OSError, OverflowError, UnicodeError) as e:  # of a name that can be none
         raise WorkerError(f"nobody answers at {address} ({e}): {_START}") from None
 
 

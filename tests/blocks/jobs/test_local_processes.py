@@ -6,6 +6,7 @@ Covers also: blocks.jobs.job, blocks.jobs.local_worker, blocks.jobs.workers.
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -122,13 +123,16 @@ def test_jobs_end_when_the_caller_is_interrupted(tmp_path: Path) -> None:
     file = tmp_path / "process"
 
     def interrupt(*_: Any) -> None:
-        written(file)
         raise KeyboardInterrupt
+
+    def alarm_once_begun(thread: int) -> None:
+        written(file)
+        signal.pthread_kill(thread, signal.SIGALRM)
 
     with LocalProcesses().team(Work(f"{TRYING}:sleeping")) as team:
         jobs = team.run([Job("asleep", {"file": str(file), "seconds": 600})])
         before = signal.signal(signal.SIGALRM, interrupt)
-        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        threading.Thread(target=alarm_once_begun, args=(threading.get_ident(),), daemon=True).start()
         with pytest.raises(KeyboardInterrupt):
             next(jobs)
         signal.signal(signal.SIGALRM, before)

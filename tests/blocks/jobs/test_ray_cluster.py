@@ -33,6 +33,7 @@ from legodnn.store import Store
 from tests.blocks.jobs.clusters import NODE, cluster, ray
 from tests.blocks.jobs.test_local_processes import Steps
 from tests.blocks.training.dropping import jobs_recipe, ninety_six_digits, trained
+from tests.ports import free_port
 
 from legodnn.blocks.jobs.ray_cluster import RayCluster, processors_of_a_job  # isort: skip (where there is no Ray, all is skipped)
 
@@ -176,8 +177,8 @@ def test_a_machine_that_is_lost_costs_its_job_only(
 @pytest.mark.parametrize(
     ("address", "problem"),
     [
-        ("127.0.0.1:9", r"nobody answers at 127\.0\.0\.1:9 \(.*refused\): start it there with `ray start --head`"),
-        ("nowhere.invalid:6379", r"nobody answers at nowhere\.invalid:6379 \("),
+        ("127.0.0.1:FREE", r"nobody answers at 127.0.0.1:\d+ \(.*refused\): start it there with `ray start --head`"),
+        ("no..where:6379", r"nobody answers at no\.\.where:6379 \("),  # no name, so no resolver is asked
         ("127.0.0.1", "'127.0.0.1' is no address of a Ray cluster: give HOST:PORT, or auto"),
         ("ray://127.0.0.1:10001", "'ray://127.0.0.1:10001' is no address of a Ray cluster"),
         ("127.0.0.1:99999", r"nobody answers at 127\.0\.0\.1:99999"),
@@ -186,7 +187,7 @@ def test_a_machine_that_is_lost_costs_its_job_only(
 def test_an_address_that_is_none_is_told_within_seconds(address: str, problem: str) -> None:
     start = time.monotonic()
     with pytest.raises(WorkerError, match=problem):
-        RayCluster(address).__enter__()
+        RayCluster(address.replace("FREE", str(free_port()))).__enter__()
     assert time.monotonic() - start < 60
 
 
@@ -266,7 +267,8 @@ def test_modules_of_the_current_folder_are_sent_and_imported_where_they_are_not(
 
 
 def test_auto_without_a_cluster_says_how_to_start_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
-    with pytest.raises(WorkerError, match=r"nobody answers at 127\.0\.0\.1:9"):
+    address = f"127.0.0.1:{free_port()}"
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(WorkerError, match=f"nobody answers at {address} "):
         RayCluster("auto").__enter__()
-    assert os.environ["RAY_ADDRESS"] == "127.0.0.1:9"
+    assert os.environ["RAY_ADDRESS"] == address

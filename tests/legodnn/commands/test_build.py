@@ -23,6 +23,7 @@ pytest.importorskip("keras")
 
 from legodnn.blocks import pipeline
 from legodnn.recipe import Recipe
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -164,10 +165,11 @@ def test_a_cluster_that_cannot_be_used_is_told_before_anything_else(
     else:
         monkeypatch.delitem(sys.modules, "legodnn.blocks.jobs.ray_cluster", raising=False)
         monkeypatch.setitem(sys.modules, "ray", None)
-    line = ["build", "vgg16", "--train-epochs", "1", "--cluster", "127.0.0.1:9", "--out", str(tmp_path / "out")]
+    address = f"127.0.0.1:{free_port()}"
+    line = ["build", "vgg16", "--train-epochs", "1", "--cluster", address, "--out", str(tmp_path / "out")]
     assert main(line) == 1
     error = capsys.readouterr().err
-    assert ("nobody answers at 127.0.0.1:9" if there else "pip install 'legodnn[cluster]'") in error
+    assert (f"nobody answers at {address}" if there else "pip install 'legodnn[cluster]'") in error
     assert len(error.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
 

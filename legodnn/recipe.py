@@ -100,7 +100,8 @@ class Recipe(Schema):
         patience: a descendant is done after this many epochs in which its error on the validation images has not fallen
             by 1 %.
         learning_rate: Adam's learning rate in distillation, which decays by a cosine to 1 %.
-        mixed_precision: compute in bfloat16 while training; weights stay float32. Refused where there is no GPU.
+        mixed_precision: compute in bfloat16 in block-wise distillation, where weights stay float32; training of the
+            original and in compositions is in float32 all the same. Refused where there is no GPU.
         batch_size: images in a training step; in training in compositions, where each takes two paths, half as many.
         max_blocks, min_share: see `legodnn.blocks.cutting.extract.extract`.
         metric: what accuracy means: `top1`, `top5`, `binary_accuracy`, `mean_iou`, `r2`, or `module:function`, see

@@ -115,7 +115,9 @@ def add_parser(subparsers: Any, summary: str) -> None:
         metavar="FILE",
         help="round them instead to the steps of a device, as `legodnn profile --widths FILE` measured them",
     )
-    parser.add_argument("--mixed-precision", action="store_true", default=None, help="train in bfloat16, on a GPU")
+    parser.add_argument(
+        "--mixed-precision", action="store_true", default=None, help="train block by block in bfloat16, on a GPU"
+    )
     parser.add_argument(
         "--jobs",
         type=_count,

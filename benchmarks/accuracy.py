@@ -33,7 +33,6 @@ from scipy.stats import kendalltau
 from legodnn.blocks.accuracy.accuracy_model import errors_held_out, fit_measured
 from legodnn.blocks.accuracy.option_chain import OptionNumbers
 from legodnn.blocks.accuracy.sampling import draw_compositions, single_swaps
-from legodnn.blocks.accuracy.summed_drops import summed_drops
 from legodnn.blocks.cutting.extract import Piece, extract
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.data_sources import load_data
@@ -48,6 +47,7 @@ from legodnn.console import ProgressLine
 from support.evaluated import SLICE, CompositionRecord, Known
 from support.report import Bars, Figures, bar, run
 from support.students import Seconds, Students, load_students, save_students
+from support.summed_drops import summed_drops
 from support.timed_checkpoint import TimedCheckpoint
 from support.timing import timed
 from support.trained import trained as trained_network

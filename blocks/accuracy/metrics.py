@@ -27,6 +27,7 @@ from legodnn.blocks.importing.graph import as_list
 from legodnn.blocks.importing.heads import Head, heads_of
 from legodnn.errors import DataError
 from legodnn.label_kinds import MEASURES
+from legodnn.metric_values import class_pairs, mean_iou_of, r2_of
 from legodnn.printable import shown
 from legodnn.readings import Reading
 from legodnn.user_function import call_user, user_function
@@ -160,14 +161,8 @@ def _mean_iou(scores: Array, labels: NDArray[Any]) -> float:
     Places whose number is below 0, or not below the number of classes, do not count ("void").
     """
     truth = _classes(scores, labels).astype(np.int64)
-    return _iou(scores.argmax(axis=-1), truth, (truth >= 0) & (truth < scores.shape[-1]), scores.shape[-1])
-
-
-def _iou(found: NDArray[Any], truth: NDArray[Any], counted: NDArray[Any], classes: int) -> float:
-    pairs = np.bincount(truth[counted] * classes + found[counted], minlength=classes * classes)
-    pairs = pairs.reshape(classes, classes)
-    both, union = pairs.diagonal(), pairs.sum(axis=0) + pairs.sum(axis=1) - pairs.diagonal()
-    return float((both[union > 0] / union[union > 0]).mean()) if union.any() else 0.0
+    counted = (truth >= 0) & (truth < scores.shape[-1])
+    return mean_iou_of(class_pairs(truth[counted], scores.argmax(axis=-1)[counted], scores.shape[-1]))
 
 
 def _binary_accuracy(threshold: float, values: Array, labels: NDArray[Any], yes: int | None) -> float:
@@ -178,7 +173,7 @@ def _binary_accuracy(threshold: float, values: Array, labels: NDArray[Any], yes:
 
 def _binary_iou(threshold: float, values: Array, labels: NDArray[Any], yes: int | None) -> float:
     found, truth, counted = _decisions(threshold, values, labels, yes)
-    return _iou(found.astype(np.int64), truth.astype(np.int64), counted, 2)
+    return mean_iou_of(class_pairs(truth[counted], found[counted], 2))
 
 
 def _decisions(
@@ -201,8 +196,7 @@ def _decisions(
 def _r2(values: Array, labels: NDArray[Any]) -> float:
     """Return R squared: 1 is perfect, 0 as good as the labels' mean for every image."""
     truth = _like(values, labels).astype(np.float64)
-    spread = float(np.square(truth - truth.mean(axis=0)).mean())
-    return 1 - float(np.square(values - truth).mean()) / max(spread, 1e-12)
+    return r2_of(float(np.square(values - truth).mean()), truth)
 
 
 def _like(values: Array, labels: NDArray[Any]) -> NDArray[Any]:

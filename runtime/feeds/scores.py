@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from legodnn.errors import InputError
 from legodnn.label_kinds import MEASURES, LabelKind, chosen_kind, kinds_of_values, labels_fit
+from legodnn.metric_values import class_pairs, mean_iou_of, r2_of
 
 
 class Score(Protocol):
@@ -69,13 +70,13 @@ class MeanIou:
         """Add an image: output of shape (..., classes), the label as `_classes` takes it."""
         classes, label = output.shape[-1], _classes(output, label)
         counted = (label >= 0) & (label < classes)
-        pairs = np.bincount(label[counted] * classes + output.argmax(axis=-1)[counted], minlength=classes * classes)
+        pairs = class_pairs(label[counted], output.argmax(axis=-1)[counted], classes)
         self._pairs = pairs if self._pairs is None else self._pairs + pairs
 
     def value(self) -> float:
         """Return the score, 0 to 1."""
         assert self._pairs is not None
-        return _iou(self._pairs)
+        return mean_iou_of(self._pairs)
 
 
 def _classes(output: NDArray[np.float32], label: Any) -> NDArray[np.int64]:
@@ -105,9 +106,8 @@ class _Decisions:
         """Add an image: an output, and a label for each of its values."""
         truth = np.reshape(label, output.shape)
         counted = (truth == 0) | (truth == self._yes)
-        rows = 2 * (truth == self._yes)[counted].astype(np.int64)
         for threshold, pairs in self._pairs.items():
-            pairs += np.bincount(rows + (output > threshold)[counted], minlength=4)
+            pairs += class_pairs((truth == self._yes)[counted], (output > threshold)[counted], 2)
         self._low, self._high = min(self._low, float(output.min())), max(self._high, float(output.max()))
 
     def pairs(self) -> NDArray[np.int64]:
@@ -133,14 +133,7 @@ class MaskIou(_Decisions):
 
     def value(self) -> float:
         """Return the score, 0 to 1."""
-        return _iou(self.pairs())
-
-
-def _iou(pairs: NDArray[np.int64]) -> float:
-    """The mean intersection over union of counts of pixels by true and found class, shape (classes x classes,)."""
-    pairs = pairs.reshape(round(len(pairs) ** 0.5), -1)
-    both, union = pairs.diagonal(), pairs.sum(axis=0) + pairs.sum(axis=1) - pairs.diagonal()
-    return float((both[union > 0] / union[union > 0]).mean()) if union.any() else 0.0
+        return mean_iou_of(self.pairs())
 
 
 class R2:
@@ -159,7 +152,7 @@ class R2:
 
     def value(self) -> float:
         """Return R²: at most 1; 0 is as good as the labels' mean."""
-        return 1 - float(np.mean(self._errors)) / max(float(np.var(self._labels, axis=0).mean()), 1e-12)
+        return r2_of(float(np.mean(self._errors)), self._labels)
 
 
 def check_numbers_of_classes(labels: NDArray[Any], classes: int, name: str) -> None:

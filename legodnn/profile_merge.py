@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from legodnn.errors import ProfileError
 from legodnn.profile import CompactModel, OptionKey, OptionProfile, Profile, measured
 from legodnn.streamed import StreamedModel, StreamedOption
-from legodnn.tail import last_of_each
+from legodnn.tail import Tail, last_of_each
 
 
 def merge(profiles: Sequence[Profile]) -> Profile:
     """Merge profiles of the same store and device into one with the thread counts, options and contention of all.
 
-    Where several measured the same, the last of them counts, as it does for energy and conditions. Plans can
-    use a thread count only if all options were measured with it. So that no thread count is lost, an option that one of
+    Where several measured the same, the last of them counts, as it does for energy and conditions. What was learned in
+    use is kept of the profile whose medians count at that thread count: it is multiples of these. The result is as new
+    as the newest (`Profile.created`), so that nothing is put into it that was learned before. Plans can use a thread
+    count only if all options were measured with it. So that no thread count is lost, an option that one of
     the profiles skips is kept only if the others measured it with every thread count that all other options have.
     Compact models are kept if they were measured of all options that are kept, with as many threads; streamed ones,
     with the thread counts that all options that are kept were measured with so; workspaces, if they are known of all
@@ -49,7 +51,8 @@ def merge(profiles: Sequence[Profile]) -> Profile:
             "chain": tuple({c.threads: c for p in profiles for c in p.chain}.values()),
             "validation": tuple({v.threads: v for p in profiles for v in p.validation}.values()),
             "contention": tuple({c.store_id: c for p in profiles for c in p.contention}.values()),
-            "tail": last_of_each(t for p in profiles for t in p.tail),
+            "created": max(p.created for p in profiles),
+            "tail": last_of_each(_tails(profiles)),
             "company_bytes": max(p.company_bytes for p in profiles),
             "pack_ms": max((p.pack_ms for p in profiles if p.pack_ms is not None), default=None),
             "energy": next((p.energy for p in reversed(profiles) if p.energy), None),
@@ -57,6 +60,12 @@ def merge(profiles: Sequence[Profile]) -> Profile:
             "compact": compact,
         }
     )
+
+
+def _tails(profiles: Sequence[Profile]) -> Iterator[Tail]:
+    """The tails of all profiles; those in use only where no later profile has other medians at this thread count."""
+    last = {e.threads: p for p in profiles for o in p.options for e in o.latency}
+    return (t for p in profiles for t in p.tail if t.condition != "use" or last.get(t.threads, p) is p)
 
 
 def _all_latencies(options: Iterable[OptionProfile]) -> dict[OptionKey, OptionProfile]:

@@ -19,8 +19,8 @@ def save_learned(governor: Governor, workload: Workload, stores: Mapping[str, St
     """Write what a governor learned of each model of its runtime as NAME.learned.json beside its profile.
 
     `legodnn profile --merge` puts it into the profile. Nothing is written of a model that ran too seldom. What such a
-    file has of the same store and device stays in it, but for thread counts that no less was learned of now: up to as
-    great a quantile. Of models with one profile the file has what the slowest of them took.
+    file has of the same profile stays in it, but for thread counts that no less was learned of now: up to as great a
+    quantile. Of models with one profile the file has what the slowest of them took.
 
     Args:
         governor: the governor.
@@ -31,9 +31,11 @@ def save_learned(governor: Governor, workload: Workload, stores: Mapping[str, St
         The files that were written.
 
     Raises:
-        ProfileError: a profile is no longer there, is damaged, or is of a store that came after.
+        ProfileError: a profile is no longer there, is damaged, or is of a store that came after; or it was made after
+            the runtime was opened, which knows the medians of the one before.
         WriteError: a file cannot be written.
     """
+    tables = {table.name: table for table in governor.runtime.scheduler.tables}
     learned: dict[Path, tuple[Profile, list[Tail]]] = {}
     for model in workload.models:
         if tails := governor.learned(model.name):
@@ -42,6 +44,8 @@ def save_learned(governor: Governor, workload: Workload, stores: Mapping[str, St
                 learned[at] = Profile.load(at), []
             profile, found = learned[at]
             profile.check_store(stores[model.name])
+            if profile.created != tables[model.name].profiled:
+                raise ProfileError(f"{at} was measured anew meanwhile; what was learned is of the profile before it")
             found.extend(tails)
     for profile_path, (profile, found) in learned.items():
         path = learned_path(profile_path)
@@ -50,6 +54,7 @@ def save_learned(governor: Governor, workload: Workload, stores: Mapping[str, St
             model=profile.model,
             device=profile.device,
             created=utc_now(),
+            profiled=profile.created,
             tail=_merged(_kept(path, profile), found),
         )
         document.save(path)
@@ -84,10 +89,11 @@ def _reach(tail: Tail) -> float:
 
 
 def _kept(path: Path, profile: Profile) -> tuple[Tail, ...]:
-    """What was learned before, if it can be put into the profile; a governor does not run with every thread count."""
+    """What was learned before, if it is of this profile; a governor does not run with every thread count."""
     try:
         before = Learned.load(path)
         with_learned(profile, before)
-    except ProfileError:  # there is none, it is damaged, or of another store or device: it would be of no use
+    except ProfileError:  # there is none, it is damaged, or of another store, device or profile: it would be of no use
         return ()
-    return before.tail
+    # Of an unknown profile it may be multiples of other medians, and would be written as if it were of these.
+    return before.tail if before.profiled == profile.created else ()

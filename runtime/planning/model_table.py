@@ -48,6 +48,7 @@ class ModelTable:
         streaming: what the model takes streamed; None if it may not be.
         compact_overhead_ms: as `overhead_ms`, of compact models; None if the model may not be compact.
         weight, rate_hz, latency_ms, quantile, min_accuracy, critical, threads: see `legodnn.workload.WorkloadModel`.
+        profiled: when the profile was made that it is of (`Profile.created`); None if it is of none.
         thread_counts: the thread counts that a plan may choose from, ascending.
         streamed_thread_counts: those that it may be streamed with: with which streaming was measured of all options.
         workspaces: bytes of workspace, ascending: a composition takes the least of them that none of its options
@@ -76,6 +77,7 @@ class ModelTable:
     min_accuracy: float | None = None
     critical: bool = True
     threads: int | None = None
+    profiled: str | None = None
     thread_counts: tuple[int, ...] = field(init=False)
     streamed_thread_counts: tuple[int, ...] = field(init=False)
     workspaces: tuple[int, ...] = field(init=False)
@@ -167,6 +169,7 @@ class ModelTable:
             min_accuracy=min_accuracy,
             critical=critical,
             threads=threads,
+            profiled=profile.created,
         )
 
     @classmethod

@@ -10,6 +10,7 @@ from legodnn.cli import main
 from legodnn.errors import ProfileError
 from legodnn.learned import Learned, learned_path, with_learned
 from legodnn.profile import Profile
+from legodnn.profile_merge import merge
 from legodnn.tail import tail_of
 
 
@@ -27,6 +28,29 @@ def test_what_was_learned_replaces_what_was_learned_before(profile: Profile) -> 
         with_learned(profile, learned(profile, store_id="0" * 64))
     with pytest.raises(ProfileError, match="another device"):
         with_learned(profile, learned(profile, device=profile.device.model_copy(update={"cpu": "another"})))
+
+
+def test_what_was_learned_of_another_profile_is_refused(profile: Profile) -> None:
+    known = learned(profile, profiled=profile.created)
+    assert with_learned(profile, known).tail == (*profile.tail, *known.tail)
+    later = profile.model_copy(update={"created": "2125-01-01T00:00:00+00:00"})
+    with pytest.raises(ProfileError, match="is of another profile"):
+        with_learned(later, known)
+    assert with_learned(later, learned(profile)).tail == (*profile.tail, *known.tail)  # of which, it does not say
+
+
+def test_what_was_learned_of_a_profile_goes_when_another_replaces_its_medians(profile: Profile) -> None:
+    used = with_learned(profile, learned(profile))
+    later = profile.model_copy(update={"created": "2125-01-01T00:00:00+00:00"})
+    assert merge([used, later]).tail == profile.tail
+    assert merge([later, used]).tail == used.tail
+
+
+def test_of_which_profile_it_is_is_written_where_it_is_known(profile: Profile, tmp_path: Path) -> None:
+    for known in (learned(profile), learned(profile, profiled=profile.created)):
+        known.save(tmp_path / "it.json")
+        assert Learned.load(tmp_path / "it.json") == known
+        assert ("profiled" in (tmp_path / "it.json").read_text()) == (known.profiled is not None)
 
 
 def test_it_lies_beside_the_profile() -> None:

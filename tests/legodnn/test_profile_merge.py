@@ -25,6 +25,7 @@ from legodnn.profile_merge import merge
 from legodnn.runtime.planning.model_table import ModelTable
 from legodnn.store import Store
 from legodnn.streamed import StreamedModel, StreamedOption
+from legodnn.tail import Tail
 from tests.legodnn.skipping import without
 
 KEYS = [("block1", "s0"), ("block1", "s0.5"), ("block2", "s0"), ("block2", "s0.5")]
@@ -69,6 +70,11 @@ def profiles(draw: st.DrawFn) -> Profile:
             Contention(store_id=name, model=name, slowdown=draw(figures))
             for name in draw(st.lists(st.sampled_from(["b", "c"]), unique=True))
         ),
+        tail=tuple(
+            Tail(threads=n, condition=condition, inferences=9, quantiles=(0.5,), stretch=(draw(figures),))
+            for n in draw(st.lists(st.sampled_from(threads), unique=True))
+            for condition in ("alone", "use")
+        ),
         energy=draw(
             st.none()
             | st.builds(Energy, meter=st.just("rapl"), estimate=st.booleans(), idle_w=figures, switch_mj=figures)
@@ -84,6 +90,7 @@ def contents(profile: Profile) -> dict[str, Any]:
         (o["segment"], o["option"]): {**o, "latency": {e["threads"]: e for e in o["latency"]}} for o in plain["options"]
     }
     plain["skipped"] = {(s["segment"], s["option"]): s for s in plain["skipped"]}
+    plain["tail"] = {(t["threads"], t["condition"]): t for t in plain["tail"]}
     for name, key in (("chain", "threads"), ("validation", "threads"), ("contention", "store_id")):
         plain[name] = {e[key]: e for e in plain[name]}
     return plain
@@ -139,8 +146,15 @@ def test_everything_measured_is_there_and_the_later_holds(some: list[Profile]) -
         assert option["energy_mj"] == next((o["energy_mj"] for o in reversed(of) if o["energy_mj"] is not None), None)
     for name in ("chain", "validation", "contention"):
         assert found[name] == {key: e for p in plain for key, e in p[name].items()}
-    assert found["created"] == plain[-1]["created"]
+    assert found["created"] == max(p["created"] for p in plain)
+    tails = ((key, t, plain[i + 1 :]) for i, p in enumerate(plain) for key, t in p["tail"].items())
+    assert found["tail"] == {key: t for key, t, later in tails if _holds(t, later)}
     assert found["energy"] == next((p["energy"] for p in reversed(plain) if p["energy"]), None)
+
+
+def _holds(tail: dict[str, Any], later: list[dict[str, Any]]) -> bool:
+    """Whether a tail of a profile holds when others come later: one in use is a multiple of its own medians."""
+    return tail["condition"] != "use" or not any(tail["threads"] in p["chain"] for p in later)
 
 
 @given(some_profiles)

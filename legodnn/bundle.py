@@ -13,20 +13,17 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 from legodnn.errors import StoreError, WriteError
-from legodnn.files import new_folder, write_atomic
+from legodnn.files import new_folder, safe_file_names, write_atomic
 from legodnn.manifest import MANIFEST
 from legodnn.profile import Profile
 from legodnn.store import Store
 from legodnn.workload import WORKLOAD_VERSION, Workload, load_workload
 
 WORKLOAD_FILE = "workload.json"
-_LONGEST = 60  # characters of a folder's name
 _log = logging.getLogger(__name__)
 
 
@@ -56,7 +53,7 @@ def write_bundle(workload: Workload, out: Path) -> Workload:
     models = []
     try:
         with new_folder(out) as folder:
-            names = _file_names([model.name for model in workload.models])
+            names = safe_file_names([model.name for model in workload.models])
             for model, name, (store, profile) in zip(workload.models, names, opened, strict=True):
                 if store.id not in places:
                     places[store.id] = f"stores/{name}"
@@ -82,19 +79,6 @@ def workload_text(workload: Workload) -> str:
     """Return the JSON text of a workload: the fields of its TOML file, and the defaults that it leaves out."""
     document = {"schema": WORKLOAD_VERSION, **workload.model_dump(mode="json", exclude_none=True)}
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _file_names(models: Sequence[str]) -> list[str]:
-    """Return a name for the files of each model, which every file system and Android's tools take: a, b, a-2."""
-    names: list[str] = []
-    for model in models:
-        base = name = re.sub(r"[^A-Za-z0-9._-]", "-", model)[:_LONGEST].strip("._") or "model"
-        number = 1
-        while name.lower() in (other.lower() for other in names):
-            number += 1
-            name = f"{base}-{number}"
-        names.append(name)
-    return names
 
 
 def _copy(store: Store, folder: Path) -> None:

@@ -8,15 +8,18 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from legodnn.errors import LegoError, WriteError
+
+_LONGEST_NAME = 60  # characters of a file or folder that is called by a name
 
 
 def sha256_file(path: Path) -> str:
@@ -60,6 +63,26 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):
         return False
+
+
+def safe_file_names(names: Sequence[str]) -> list[str]:
+    """Return a name for the file or folder of each of some names, which may be any texts, as those of models may.
+
+    Every file system and Android's tools take them, none leads out of its folder, and no two are of one file, even
+    where case does not count.
+
+    >>> safe_file_names(["faces", "../faces", "Faces", ".."])
+    ['faces', '-faces', 'Faces-2', 'model']
+    """
+    found: list[str] = []
+    for text in names:
+        base = name = re.sub(r"[^A-Za-z0-9._-]", "-", text)[:_LONGEST_NAME].strip("._") or "model"
+        number = 1
+        while name.lower() in (other.lower() for other in found):
+            number += 1
+            name = f"{base}-{number}"
+        found.append(name)
+    return found
 
 
 def real_name(path: Path) -> str:

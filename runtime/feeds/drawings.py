@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from legodnn.arrays import AnyArray
 from legodnn.errors import InputError, WriteError
-from legodnn.files import make_folder
+from legodnn.files import make_folder, safe_file_names
 from legodnn.image_files import check_pillow
 from legodnn.images import frame_of
 from legodnn.readings import Coordinates, HeatMaps
@@ -22,7 +22,8 @@ class Drawings:
     """A folder of pictures; `keep` is what `replay` calls after each inference, and it writes one picture.
 
     They are called MODEL/NUMBER_NAME.png: the number of the input, from 1, and the name of its file, if it has one. Of
-    several budgets they lie in folders by the budget's number, 1/MODEL/... and so on.
+    several budgets they lie in folders by the budget's number, 1/MODEL/... and so on. In the name of a model's folder,
+    `-` stands for whatever is no letter, digit, `.`, `_` or `-`.
     """
 
     def __init__(self, folder: Path, stores: Mapping[str, Store], inputs: Mapping[str, Inputs], several: bool) -> None:
@@ -46,6 +47,7 @@ class Drawings:
             if len(specs) != 1 or specs[0].layout != "HWC" or frame_of(specs[0]).problem:
                 raise InputError(f"{name} does not take one picture, so nothing can be drawn into it")
         self._folder, self._stores, self._inputs, self._several = folder, stores, inputs, several
+        self._of_model = dict(zip(stores, safe_file_names(list(stores)), strict=True))
 
     def keep(self, budget: int, model: str, number: int, x: AnyArray, outputs: Mapping[str, AnyArray]) -> None:
         """Draw what a model gave for one of its inputs under a budget; both are counted from 0.
@@ -61,7 +63,7 @@ class Drawings:
         # File systems take 255 bytes, some of which the number and the ending need.
         stem = os.fsencode(PurePosixPath(names[number]).stem)[:200].decode(errors="ignore") if names else ""
         name = f"{number + 1:04d}" + f"_{stem}" * bool(stem)
-        folder = self._folder / str(budget + 1) / model if self._several else self._folder / model
+        folder = (self._folder / str(budget + 1) if self._several else self._folder) / self._of_model[model]
         try:
             make_folder(folder)
             picture.save(folder / f"{name}.png")

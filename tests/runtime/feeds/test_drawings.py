@@ -69,3 +69,14 @@ def test_long_names_of_files_are_cut(store_copy: Path, tmp_path: Path) -> None:
     )
     drawings.keep(0, "m", 0, x[0], {"head": np.zeros(10, np.float32)})
     assert [file.name for file in (tmp_path / "m").iterdir()] == ["0001_" + "\u00e9" * 100 + ".png"]
+
+
+@pytest.mark.parametrize("name", ["../../outside", "/outside", "nul\0", ".."])
+def test_no_picture_is_written_outside_the_folder(store_copy: Path, tmp_path: Path, name: str) -> None:
+    store, x = read_as(store_copy, {"kind": "class_scores"}), np.zeros((1, 12, 12, 1), np.float32)
+    out = tmp_path / "a" / "b"
+    name = name.replace("/outside", f"{tmp_path}/outside") if name.startswith("/") else name
+    drawings = Drawings(out, {name: store, "m": store}, dict.fromkeys((name, "m"), Inputs(x)), several=False)
+    for model in (name, "m"):
+        drawings.keep(0, model, 0, x[0], {"head": np.zeros(10, np.float32)})
+    assert len(list(out.glob("*/0001.png"))) == len(list(tmp_path.rglob("*.png"))) == 2

@@ -147,7 +147,7 @@ def _runtime(bits: int, version: tuple[int, int] = sys.version_info[:2]) -> str:
 
 
 def _executors() -> Iterator[Finding]:
-    from legodnn.runtime.executors import interpreter, litert_capi
+    from legodnn.runtime.executors import interpreter, litert_capi, select
 
     try:
         yield Finding("Interpreter", "ok", interpreter.interpreter_name())
@@ -161,8 +161,14 @@ def _executors() -> Iterator[Finding]:
         yield Finding("LiteRT C API", "note", f"not usable, switches take longer: {problem}", remedy)
     else:
         yield Finding("LiteRT C API", "ok", litert_capi.capi_name())
-    if os.environ.get("LEGODNN_EXECUTOR"):
-        yield Finding("LEGODNN_EXECUTOR", "note", os.environ["LEGODNN_EXECUTOR"], "unset it for the best there is")
+    if asked := os.environ.get(select.EXECUTOR_VARIABLE):
+        try:
+            select.executor_kind()
+        except (ConfigError, DependencyError) as e:  # as every command says that opens a store
+            lacking, _, remedy = str(e).removeprefix(f"{select.EXECUTOR_VARIABLE}: ").partition("; ")
+            yield Finding(select.EXECUTOR_VARIABLE, "missing", lacking, remedy)
+        else:
+            yield Finding(select.EXECUTOR_VARIABLE, "note", asked, "unset it for the best there is")
 
 
 def _processor(root: Path) -> Iterator[Finding]:
@@ -220,11 +226,14 @@ def _pressure_remedy(root: Path) -> str:
 
 
 def _cache() -> Finding:
-    from legodnn.runtime.executors.cache_folder import cache_folder
+    from legodnn.runtime.executors.cache_folder import cache_folder, cache_limit
 
     try:
         path = cache_folder()
-    except (ConfigError, PackingError) as e:
+        cache_limit()
+    except ConfigError as e:  # what the user has set is never passed over: no store is opened
+        return Finding("packed weights", "missing", f"cannot be kept: {e}")
+    except PackingError as e:
         return Finding("packed weights", "note", f"cannot be kept: {e}")
     free = shutil.disk_usage(path).free
     return Finding("packed weights", "ok", f"{path}, {size(free)} free")

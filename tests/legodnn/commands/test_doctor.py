@@ -19,6 +19,7 @@ import pytest
 import legodnn
 from legodnn.cli import main
 from legodnn.commands.doctor import Finding, _gpu, _python, _runtime, examine
+from legodnn.runtime.executors import litert_capi
 from tests.runtime.device.boards import write
 
 INSTALL = Path(legodnn.__file__).parent / "profiler" / "install_on_device.sh"
@@ -208,12 +209,50 @@ def test_a_forced_executor_is_pointed_out(monkeypatch: pytest.MonkeyPatch) -> No
     assert by_name(Path("/"))["LEGODNN_EXECUTOR"].found == "interpreter"
 
 
-def test_a_cache_that_cannot_be_written_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_default_cache_that_cannot_be_written_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv("LEGODNN_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.delenv("LEGODNN_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file" / "cache"))
     finding = by_name(Path("/"))["packed weights"]
     assert finding.state == "note"
     assert "cannot be kept" in finding.found
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "what", "found"),
+    [
+        ("LEGODNN_EXECUTOR", "typo", "LEGODNN_EXECUTOR", "no executor 'typo'"),
+        ("LEGODNN_CACHE", "FILE/cache", "packed weights", "cannot use the cache folder"),
+        ("LEGODNN_CACHE_LIMIT", "lots", "packed weights", "LEGODNN_CACHE_LIMIT: "),
+    ],
+)
+def test_a_setting_with_which_no_store_is_opened_is_a_fault(
+    variable: str,
+    value: str,
+    what: str,
+    found: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(variable, value.replace("FILE", str(tmp_path / "file")))
+    assert main(["doctor", "--json"]) == 1
+    (missing,) = (f for f in json.loads(capfd.readouterr().out) if f["state"] == "missing")
+    assert missing["what"] == what
+    assert found in missing["found"]
+
+
+def test_the_c_api_where_it_cannot_be_used_is_a_fault_if_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(litert_capi, "capi_problem", lambda: "too old")
+    monkeypatch.setenv("LEGODNN_EXECUTOR", "capi")
+    finding = by_name(Path("/"))["LEGODNN_EXECUTOR"]
+    assert finding == Finding(
+        "LEGODNN_EXECUTOR",
+        "missing",
+        "LiteRT's C API cannot be used: too old",
+        "unset LEGODNN_EXECUTOR to run without it",
+    )
 
 
 def test_a_gpu_that_tensorflow_does_not_see_is_told_with_what_to_install(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ def profile_store(
     effort = effort or Effort()
     device, busy = fingerprint(executor_name()), busy_elsewhere()
     skipped = skipped_options(store, effort)
+    # Stages that end when their time is up are named with it: what was measured for another time is not used for this.
     state = ProfilingState(work, _terms(store, device, effort, skipped))
 
     pack_ms = measure_packing(store, state.stage("packing"))
@@ -79,20 +80,16 @@ def profile_store(
         after = moment()
         latencies, overheads = option_latencies(bench, timings), chain_overheads(bench, timings)
         seconds = _VALIDATION_SHARE * effort.seconds
-        validation, tails = validate(
-            bench, latencies, overheads, effort.plans, seconds, state.stage("validation"), progress
-        )
+        stage = state.stage(f"validation for {seconds:g} s")
+        validation, tails = validate(bench, latencies, overheads, effort.plans, seconds, stage, progress)
         tails += tails_after_pauses(bench, latencies, overheads, effort.plans, state.stage("pauses"), progress)
         energies, energy = (
             measure_energy(bench, meter, state.stage(f"energy by {meter.name}"), progress) if meter else ({}, None)
         )
 
     seconds = _STREAMED_SHARE * effort.seconds
-    streamed = (
-        measure_streaming(store, effort.threads, seconds, skipped, state.stage("streaming"), progress)
-        if effort.streaming
-        else None
-    )
+    stage = state.stage(f"streaming for {seconds:g} s")
+    streamed = measure_streaming(store, effort.threads, seconds, skipped, stage, progress) if effort.streaming else None
     compact = _measure_compact(store, effort, skipped, state, progress) if effort.compact else None
     found = conditions(before, after, busy)
     for warning in found.warnings:

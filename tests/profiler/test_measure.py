@@ -242,7 +242,7 @@ def test_validation_is_kept_for_as_many_plans(tiny_store2: Store, tmp_path: Path
     work, effort = tmp_path / "p.work", replace(SHORT, plans=3, threads=(1, 2))
     with pytest.raises(ProfileError, match="unplugged"):
         profile_store(tiny_store2, effort, Broken(1.0), work)
-    assert {threads: len(ms) for threads, ms in kept(work, "validation").items()} == {1: 3, 2: 3}
+    assert {threads: len(ms) for threads, ms in kept(work, "validation for 0.045 s").items()} == {1: 3, 2: 3}
     again, more = RecordedProgress(), RecordedProgress()
     found = profile_store(tiny_store2, effort, None, work, again).validation
     assert [(v.threads, v.plans) for v in found] == [(1, 3), (2, 3)]
@@ -251,6 +251,18 @@ def test_validation_is_kept_for_as_many_plans(tiny_store2: Store, tmp_path: Path
     assert [(v.threads, v.plans) for v in found] == [(1, 4), (2, 4)]
     stages = ["validating tiny2, 1 thread", "validating tiny2, 2 threads"]
     assert more.labels()[-4:] == [*stages, "tiny2 after pauses, 1 thread", "tiny2 after pauses, 2 threads"]
+
+
+def test_what_was_measured_for_another_time_is_measured_again(tiny_store2: Store, tmp_path: Path) -> None:
+    work, effort = tmp_path / "p.work", replace(SHORT, plans=2, streaming=executor_kind() == "capi")
+    profile_store(tiny_store2, effort, None, work)
+    same, longer = RecordedProgress(), RecordedProgress()
+    profile_store(tiny_store2, effort, None, work, same)
+    assert not any("validating" in label for label in same.labels())
+    before = kept(work, "streaming for 0.075 s")
+    profile_store(tiny_store2, replace(effort, seconds=0.6), None, work, longer)
+    assert "validating tiny2, 1 thread" in longer.labels()
+    assert bool(kept(work, "streaming for 0.15 s")) == bool(before) == effort.streaming
 
 
 class Failing(CpuSeconds):

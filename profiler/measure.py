@@ -21,7 +21,7 @@ from legodnn.profiler.memory import Footprint, measure_memory
 from legodnn.profiler.meters import Meter
 from legodnn.profiler.packing import measure_packing
 from legodnn.profiler.periodic import tails_after_pauses
-from legodnn.profiler.profiling_state import ProfilingState
+from legodnn.profiler.profiling_state import ProfilingState, held_alone
 from legodnn.profiler.streaming import measure_streaming
 from legodnn.profiler.validation import validate
 from legodnn.progress import Progress, no_progress
@@ -32,6 +32,7 @@ from legodnn.units import utc_now
 
 log = logging.getLogger("legodnn.profiler")
 
+PROFILING = "profiling this store"  # what a process does that holds the lock of its file
 _STATE_FORMAT = 7
 _VALIDATION_SHARE = 0.15  # of the seconds of timing, for each thread count
 _STREAMED_SHARE = 0.25  # of the same seconds, for all thread counts together
@@ -60,13 +61,18 @@ def profile_store(
 
     Raises:
         ConfigError: the executor cannot do what `effort` asks of it, or a path is given in place of the store.
-        ProfileError: a measuring process or the meter failed.
+        ProfileError: a measuring process or the meter failed, or another process is profiling into `work`.
         StoreError: the store is damaged.
         PackingError: the C API is to run the store, and its weights cannot be packed.
+        WriteError: `work` cannot be written.
     """
     if not isinstance(store, Store):
         raise ConfigError(f"what is profiled is a legodnn.Store, not {type(store).__name__}; Store(path) opens one")
-    effort = effort or Effort()
+    with held_alone(work, PROFILING):
+        return _measured(store, effort or Effort(), meter, work, progress)
+
+
+def _measured(store: Store, effort: Effort, meter: Meter | None, work: Path | None, progress: Progress) -> Profile:
     device, busy = fingerprint(executor_name()), busy_elsewhere()
     skipped = skipped_options(store, effort)
     # Stages that end when their time is up are named with it: what was measured for another time is not used for this.

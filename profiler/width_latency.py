@@ -31,7 +31,7 @@ from legodnn.profiler.effort import Effort
 from legodnn.profiler.in_use import option_latencies
 from legodnn.profiler.latency import measure_latency
 from legodnn.profiler.probe_blocks import probe_file
-from legodnn.profiler.profiling_state import ProfilingState
+from legodnn.profiler.profiling_state import ProfilingState, held_alone
 from legodnn.progress import Progress, no_progress
 from legodnn.runtime.device.fingerprint import fingerprint
 from legodnn.runtime.executors.select import executor_name
@@ -42,6 +42,7 @@ from legodnn.widths_table import LAYER_KINDS, LayerKind, ProbedPrecision, WidthC
 
 log = logging.getLogger("legodnn.profiler")
 
+MEASURING_WIDTHS = "measuring widths into this file"  # what a process does that holds the file's lock
 PROBED_WIDTHS = 96  # three tiles of 32, the widest that processors without matrix units have
 _IMAGE_SIZE, _OUTER = 16, 64
 _PRECISIONS: tuple[ProbedPrecision, ...] = get_args(ProbedPrecision)
@@ -67,8 +68,13 @@ def measure_widths(
 
     Raises:
         ExecutionError: the blocks cannot be run here.
+        ProfileError: another process is measuring into `work`.
     """
-    effort, widths = effort or Effort(), PROBED_WIDTHS if widths is None else widths
+    with held_alone(work, MEASURING_WIDTHS):
+        return _measured(effort or Effort(), work, progress, PROBED_WIDTHS if widths is None else widths)
+
+
+def _measured(effort: Effort, work: Path | None, progress: Progress, widths: int) -> WidthsTable:
     threads = effort.threads[0]
     device, busy = fingerprint(executor_name()), busy_elsewhere()
     with tempfile.TemporaryDirectory(prefix="legodnn-") as folder:

@@ -7,6 +7,7 @@ import json
 import logging
 import shlex
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,7 +122,9 @@ def run(args: argparse.Namespace) -> int:
     if (args.out or args.plot) and len(args.stores) > 1:
         raise ProfileError("--out and --plot name one file, but there are several stores; profile them one by one")
     from legodnn.profiler import profile_store, with_contention
+    from legodnn.profiler.measure import PROFILING
     from legodnn.profiler.meters import open_meter
+    from legodnn.profiler.profiling_state import held_alone
 
     effort = _effort(args)
     meter = open_meter(args.energy) if args.energy is not None else None
@@ -133,17 +136,20 @@ def run(args: argparse.Namespace) -> int:
     for path in paths:
         check_writable(path, "--out")
     works = [path.with_name(path.name + ".work") for path in paths]
-    profiles = [profile_store(s, effort, meter, work, progress()) for s, work in zip(stores, works, strict=True)]
-    if len({store.id for store in stores}) > 1:
-        profiles = with_contention(stores, profiles, 1.0 if args.quick else 4.0, progress())
-    for store, profile, path in zip(stores, profiles, paths, strict=True):
-        profile.save(path)
-        if not args.json:
-            note = little_to_save(store, profile)
-            summary = profile_summary(profile) + (f"\n{note}" if note else "")
-            say(f"{profile_table(profile)}\n\n{summary}\nwrote {path}\n")
-    for work in works:  # kept until all profiles are written: an interrupted command goes on with them
-        work.unlink(missing_ok=True)
+    with ExitStack() as alone:
+        for work in works:
+            alone.enter_context(held_alone(work, PROFILING))
+        profiles = [profile_store(s, effort, meter, work, progress()) for s, work in zip(stores, works, strict=True)]
+        if len({store.id for store in stores}) > 1:
+            profiles = with_contention(stores, profiles, 1.0 if args.quick else 4.0, progress())
+        for store, profile, path in zip(stores, profiles, paths, strict=True):
+            profile.save(path)
+            if not args.json:
+                note = little_to_save(store, profile)
+                summary = profile_summary(profile) + (f"\n{note}" if note else "")
+                say(f"{profile_table(profile)}\n\n{summary}\nwrote {path}\n")
+        for work in works:  # kept until all profiles are written: an interrupted command goes on with them
+            work.unlink(missing_ok=True)
     if args.json:
         print(json.dumps([p.model_dump(mode="json", by_alias=True) for p in profiles]))
     if args.plot:

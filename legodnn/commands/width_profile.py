@@ -32,13 +32,15 @@ def profile_widths(args: argparse.Namespace, effort: Effort) -> int:
         raise ProfileError(f"--widths measures blocks of its own; leave out {', '.join(given)}, or --widths")
     if len(effort.threads) > 1:
         raise ConfigError("--threads: a table of widths is for one number of threads; measure each into a file")
-    from legodnn.profiler.width_latency import measure_widths
+    from legodnn.profiler.profiling_state import held_alone
+    from legodnn.profiler.width_latency import MEASURING_WIDTHS, measure_widths
 
     path = Path(args.widths)
     work = path.with_name(path.name + ".work")
-    table = measure_widths(effort, work, progress())
-    table.save(path)
-    work.unlink(missing_ok=True)
+    with held_alone(work, MEASURING_WIDTHS):
+        table = measure_widths(effort, work, progress())
+        table.save(path)
+        work.unlink(missing_ok=True)
     if args.json:
         print(json.dumps(table.model_dump(mode="json", by_alias=True)))
     else:

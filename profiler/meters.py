@@ -25,6 +25,7 @@ import numpy as np
 
 from legodnn.errors import ConfigError, ProfileError
 from legodnn.files import with_home
+from legodnn.printable import printable
 from legodnn.runtime.device.kernel_files import number, text
 
 _SAMPLE_S = 0.1
@@ -161,7 +162,7 @@ class External:
 
     def __init__(self, path: Path) -> None:
         """Read the file. ProfileError if that is not possible."""
-        self.name, self._path = f"csv:{path.name}", path
+        self.name, self._path = f"csv:{printable(path.name)}", path
         self._rows()
 
     def joules(self, work: Callable[[], None]) -> float:

@@ -31,6 +31,7 @@ from legodnn.manifest import (
     task_of,
 )
 from legodnn.pixels import Scaling
+from legodnn.printable import printable
 from legodnn.progress import Progress, no_progress
 from legodnn.runtime.executors import interpreter, trial
 from legodnn.runtime.executors.select import prepare
@@ -115,7 +116,7 @@ def pack_files(
         inputs = input_specs(whole[0].inputs, described.scaling, described.fit, described.fill)
     except ValidationError as e:
         raise ModelError(f"{files[0]}: {explain(e)}") from None
-    shown = "arrays" if isinstance(data, Mapping) else str(data)
+    shown = "arrays" if isinstance(data, Mapping) else printable(str(data))
     if isinstance(data, Mapping):
         x: Inputs | None = inputs_of_arrays(data, shown, inputs)
     else:
@@ -198,7 +199,7 @@ def _write_manifest(
                     "interpreter": interpreter.interpreter_name(),
                 },
                 seed=0,
-                recipe={"packed": [str(file.path) for file in files]},
+                recipe={"packed": [printable(str(file.path)) for file in files]},
             ),
         )
     except ValidationError as e:

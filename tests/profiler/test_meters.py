@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from legodnn.errors import ConfigError, ProfileError
+from legodnn.profile import Energy
 from legodnn.profiler import meters
 from legodnn.profiler.meters import METERS, Battery, CpuSeconds, External, Pmic, Rapl, open_meter
 from tests.runtime.device.boards import write
@@ -272,6 +274,13 @@ def test_between_lines_power_is_interpolated(tmp_path: Path, clock: Clock) -> No
     path = tmp_path / "meter.csv"
     path.write_text(lines((clock.now - 100, 0), (clock.now + 100, 200)))
     assert External(path).joules(lambda: clock.sleep(10)) == pytest.approx(105 * 10)
+
+
+def test_a_file_whose_name_is_no_utf8_has_a_name_that_a_profile_takes(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.csv")
+    path.write_text("")
+    named = open_meter(f"csv:{path}").name
+    assert Energy(meter=named, estimate=False, idle_w=0.0, switch_mj=0.0).meter == r"csv:caf\udce9.csv"
 
 
 def test_half_a_line_is_no_reading(tmp_path: Path, clock: Clock) -> None:

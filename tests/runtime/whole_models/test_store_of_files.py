@@ -7,6 +7,7 @@ runtime.whole_models.whole_file.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -343,3 +344,13 @@ def test_a_detector_is_packed_and_finds_the_boxes_that_its_file_finds(executor: 
         for y, expected in zip(found[:3], wanted[:3], strict=True):
             np.testing.assert_array_equal(y[:count], expected[:count])
     opened.close()
+
+
+def test_names_that_are_no_utf8_are_written_as_they_are_shown(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    file, data = dense_float(folder / os.fsdecode(b"\xe9.tflite")), folder / "data.npz"
+    np.savez(data, x=np.zeros((3, *read_whole_file(file).inputs[0].shape), np.float32))
+    store = pack_files([file], tmp_path / "store", data=data)
+    assert store.manifest.built.recipe == {"packed": [rf"{tmp_path}/caf\udce9/\udce9.tflite"]}
+    assert r"caf\udce9" in store.manifest.accuracy.data

@@ -1,7 +1,7 @@
 """Three DNNs on one street scene, under one budget: areas, boxes of cars and people, and whether it is dusk.
 
     pip install 'legodnn[train]'
-    python examples/street.py CAMVID street    # trains three small networks, and builds their stores
+    python examples/street.py CAMVID street    # trains three small networks and builds stores, or goes on with that
     for name in scene traffic light; do legodnn profile street/stores/$name; done    # once, on the device
     cp examples/street.toml street
     legodnn run street/street.toml --input CAMVID/test --draw found
@@ -38,17 +38,16 @@ CLASSES = ["sky", "building", "pole", "road", "pavement", "tree", "sign", "fence
 TRAFFIC, LEAST_PIXELS, ANCHORS = ("car", "person", "cyclist"), 300, 6
 
 
-def scene_data(camvid: Path, folder: Path) -> str:
+def scene_data(camvid: Path, folder: Path) -> None:
     """Lay the names of the classes beside the masks."""
     folder.mkdir(parents=True)
     for part in ("train", "val", "test"):
         for name in (part, f"{part}annot"):
             (folder / name).symlink_to((camvid / name).resolve())
     (folder / "classes.txt").write_text("\n".join(CLASSES))
-    return f"masks:{folder}"
 
 
-def traffic_data(camvid: Path, folder: Path) -> str:
+def traffic_data(camvid: Path, folder: Path) -> None:
     """Draw boxes around connected areas of the masks, as a file of COCO's form."""
     for part in ("train", "val", "test"):
         pictures, boxes = [], []
@@ -65,17 +64,15 @@ def traffic_data(camvid: Path, folder: Path) -> str:
         categories = [{"id": i, "name": name} for i, name in enumerate(TRAFFIC)]
         document = {"categories": categories, "images": pictures, "annotations": boxes}
         (folder / part / "boxes.json").write_text(json.dumps(document))
-    return f"coco:{folder}"
 
 
-def light_data(camvid: Path, folder: Path) -> str:
+def light_data(camvid: Path, folder: Path) -> None:
     """Sort pictures by their drive. CamVid's val is of one drive by day, so it is left out."""
     for part in ("train", "test"):
         for file in sorted((camvid / part).iterdir()):
             place = folder / part / ("dusk" if file.name.startswith("0001TP") else "day")
             place.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, place)
-    return f"images:{folder}"
 
 
 class Training(NamedTuple):
@@ -110,28 +107,46 @@ def located(data: Dataset) -> Training:
     return Training(keras.Model(image, grid), AnchorLoss(ANCHORS), x, targets, reading)
 
 
-# By name: what lays the data out, the size of the pictures, what is trained, and for how many epochs.
-NETWORKS: dict[str, tuple[Callable[[Path, Path], str], tuple[int, int, int], Callable[[Dataset], Training], int]] = {
-    "scene": (scene_data, SMALL, lambda data: classified(zoo.fcn(1 / 8, SMALL, len(data.labels)), data), 20),
-    "traffic": (traffic_data, LARGE, located, 40),
-    "light": (light_data, SMALL, lambda data: classified(zoo.resnet20(1 / 2, SMALL, 2), data), 10),
+class Network(NamedTuple):
+    """What is built: from which kind of data, at which size of pictures, and how it is trained, for how many epochs."""
+
+    kind: str
+    lay_out: Callable[[Path, Path], None]
+    size: tuple[int, int, int]
+    training: Callable[[Dataset], Training]
+    epochs: int
+
+
+NETWORKS = {
+    "scene": Network(
+        "masks", scene_data, SMALL, lambda data: classified(zoo.fcn(1 / 8, SMALL, len(data.labels)), data), 20
+    ),
+    "traffic": Network("coco", traffic_data, LARGE, located, 40),
+    "light": Network("images", light_data, SMALL, lambda data: classified(zoo.resnet20(1 / 2, SMALL, 2), data), 10),
 }
 
 
 def main(camvid: Path, out: Path, most_epochs: int = 40) -> None:
-    """Train each network, unless its store is there, and build its store."""
-    for name, (lay_out, size, training_of, epochs) in NETWORKS.items():
+    """Train each network and build its store; what an interrupted run has finished stays as it is."""
+    for name, network in NETWORKS.items():
         if (out / "stores" / name).exists():
             continue
-        shutil.rmtree(out / name, ignore_errors=True)
-        source, epochs = lay_out(camvid, out / name), min(epochs, most_epochs)
-        training = training_of(load_data(source, image_size=size[:2]))
-        model, steps = training.model, epochs * -(-len(training.x) // 16)
-        model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps)), training.loss)
-        model.fit(training.x, training.y, batch_size=16, epochs=epochs, verbose=2)
-        model.save(out / f"{name}.keras")
+        epochs, trained = min(network.epochs, most_epochs), out / f"{name}.keras"
+        if not (out / name).exists():
+            draft = out / f"{name}.unfinished"
+            shutil.rmtree(draft, ignore_errors=True)
+            network.lay_out(camvid, draft)
+            draft.rename(out / name)
+        source = f"{network.kind}:{out / name}"
+        training = network.training(load_data(source, image_size=network.size[:2]))
+        if not trained.exists():
+            model, steps = training.model, epochs * -(-len(training.x) // 16)
+            model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps)), training.loss)
+            model.fit(training.x, training.y, batch_size=16, epochs=epochs, verbose=2)
+            model.save(out / f"{name}.unfinished.keras")
+            (out / f"{name}.unfinished.keras").rename(trained)
         recipe = Recipe(
-            model=str(out / f"{name}.keras"),
+            model=str(trained),
             name=name,
             data=source,
             reading=training.reading,

@@ -214,6 +214,11 @@ def test_three_dnns_look_at_one_street(tmp_path: Path) -> None:
             image.fromarray(mask * 20).convert("RGB").save(tmp_path / "camvid" / part / name)
             image.fromarray(mask).save(tmp_path / "camvid" / f"{part}annot" / name)
     run("street.py", tmp_path / "camvid", tmp_path / "street", 1)
+    trained, pictures = tmp_path / "street" / "light.keras", tmp_path / "street" / "light"
+    before = trained.read_bytes(), pictures.stat().st_mtime_ns
+    shutil.rmtree(tmp_path / "street" / "stores" / "light")  # as if it had been interrupted while that was built
+    run("street.py", tmp_path / "camvid", tmp_path / "street", 1)
+    assert (trained.read_bytes(), pictures.stat().st_mtime_ns) == before
     shutil.copy(EXAMPLES / "street.toml", tmp_path / "street")
     for name in ("scene", "traffic", "light"):
         python("-m", "legodnn", "profile", tmp_path / "street" / "stores" / name, "--quick", "--seconds", "1")

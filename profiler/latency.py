@@ -30,7 +30,7 @@ from legodnn.progress import Progress, no_progress
 from legodnn.runtime.executors.base import Choice, ComposedModel
 
 WARM_RUNS = 3
-_SETTLING_RUNS = 3  # of a model that has just been composed, which takes its memory and weights from the kernel
+RUNS_TO_SETTLE = 3  # of a model that has just been composed, which takes its memory and weights from the kernel
 LEAST_ROUNDS = 5
 _SAVE_S = 5.0
 _CHECK_S = 1.0
@@ -154,11 +154,11 @@ def sample_round(bench: Bench, timings: Timings, rng: random.Random) -> None:
 def _whole_ms(composition: RunnableModel) -> float:
     """Run a new composition until it has settled, and then a few times; returns the median of their milliseconds."""
     times = []
-    for _ in range(_SETTLING_RUNS + WARM_RUNS):
+    for _ in range(RUNS_TO_SETTLE + WARM_RUNS):
         start = time.perf_counter_ns()
         composition.run()
         times.append((time.perf_counter_ns() - start) / 1e6)
-    return float(np.median(times[_SETTLING_RUNS:]))
+    return float(np.median(times[RUNS_TO_SETTLE:]))
 
 
 def _segment_ms(composition: ComposedModel, inputs: Mapping[str, AnyArray]) -> list[float]:

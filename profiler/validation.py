@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from legodnn.profile import ChainOverhead, Latency, OptionKey, Validation
 from legodnn.profiler.bench import Bench
+from legodnn.profiler.latency import RUNS_TO_SETTLE
 from legodnn.profiler.profiling_state import StageState
 from legodnn.progress import Progress, no_progress
 from legodnn.tail import Tail, tail_of
@@ -79,6 +80,8 @@ def measure_plans(
 ) -> NDArray[np.float64]:
     """Run some compositions (see `Bench`), as in use, in turns until the time is up: `GROUP` of them at a time.
 
+    Nothing is timed before each of a group has settled: a model is composed once, and then runs for long.
+
     Returns:
         Milliseconds, (compositions, turns, 1 + 4): of the first inference of each turn, which follows one of another
         composition, and of those that follow it.
@@ -89,6 +92,9 @@ def measure_plans(
     with progress(f"validating {bench.store.name}, {threads} thread{'s' * (threads > 1)}", total) as task:
         for number, group in enumerate(groups, 1):
             compositions = [bench.composed(numbers, threads) for numbers in group]
+            for composition in compositions:
+                for _ in range(RUNS_TO_SETTLE):
+                    composition.run()
             of_group: list[list[list[float]]] = [[] for _ in group]
             while len(of_group[0]) < _LEAST_TURNS or time.monotonic() - start < seconds * number / len(groups):
                 for composition, turns in zip(compositions, of_group, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from legodnn.profile import ChainOverhead, Latency, OptionKey
 from legodnn.profiler.bench import Bench, RunnableModel
+from legodnn.profiler.latency import RUNS_TO_SETTLE
 from legodnn.profiler.profiling_state import StageState
 from legodnn.profiler.validation import measure_plans, predict, validate
 from legodnn.store import Store
@@ -51,6 +53,20 @@ def test_plans_take_turns_at_least_some_times(bench: Bench) -> None:
     times = measure_plans(bench, [(0, 0, 0), (2, 2, 0)], threads=1, seconds=0.0)
     assert times.shape == (2, 6, 5)
     assert times.min() > 0
+
+
+def test_compositions_settle_before_they_are_timed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, ran = RunnableModel.run, []
+
+    def counted(model: RunnableModel) -> None:
+        ran.append(model.composition.choices)
+        run(model)
+
+    monkeypatch.setattr(RunnableModel, "run", counted)
+    times = measure_plans(bench, [(0, 0, 0), (2, 2, 0)], threads=1, seconds=0.0)
+    settling = ran[: len(ran) - times.size]
+    assert set(Counter(settling).values()) == {RUNS_TO_SETTLE}
+    assert set(settling) == set(ran)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from legodnn.schema import (
     Text,
     Threads,
     read_document,
-    to_json,
+    readable_json,
     without_defaults,
 )
 from legodnn.store import Store
@@ -41,6 +41,7 @@ from legodnn.tail import Tail
 
 PROFILE_VERSION = "legodnn.profile/1"
 _REMEDY = "measure again with `legodnn profile`"
+_SMALLER = "measure with fewer --threads, or leave out dominated options (--quick), or build fewer options"
 
 NotNegative = Annotated[float, Field(ge=0, le=MOST_METRIC)]
 
@@ -251,8 +252,8 @@ class Profile(Schema):
         return read_document(Path(path), cls, PROFILE_VERSION, ProfileError, remedy)
 
     def save(self, path: str | Path) -> None:
-        """Write the profile atomically."""
-        write_atomic(Path(path), to_json(self))
+        """Write the profile atomically. ProfileError if it is larger than `load` reads."""
+        write_atomic(Path(path), readable_json(self, str(path), ProfileError, _SMALLER))
 
     def check_store(self, store: Store) -> None:
         """Raise ProfileError unless the profile is of `store` and has every option of it, measured or `skipped`."""

@@ -261,3 +261,16 @@ def to_json(document: BaseModel) -> str:
     """Return the text of a document as it is written: indented, with fields in order, ending in a newline."""
     data: Any = document.model_dump(mode="json", by_alias=True)
     return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def readable_json(document: BaseModel, name: str, error: type[LegoError], remedy: str) -> str:
+    """Return the text of a document as `to_json` does, unless `read_document` would refuse it for its extent.
+
+    Raises:
+        error: it has more bytes, lists and objects, named fields or values than are read.
+    """
+    text = to_json(document)
+    if (size := len(text.encode())) > MOST_BYTES_OF_DOCUMENT:
+        raise error(f"{name} would have {size:,} bytes, at most {MOST_BYTES_OF_DOCUMENT:,} are read; {remedy}")
+    check_extent(text, name, error, remedy)
+    return text

@@ -231,3 +231,13 @@ def test_the_profile_of_the_current_folder_lies_beside_it(monkeypatch: pytest.Mo
     assert default_path("deeper/..") == tmp_path / "faces.profile.json"
     with pytest.raises(ProfileError, match=r"has no name, .* give the folder of a store"):
         default_path("/")
+
+
+def test_a_profile_that_could_not_be_read_is_not_written(profile: Profile, tmp_path: Path) -> None:
+    fields = profile.model_copy(update={"options": profile.options * 850})
+    reason = "x" * 10_000
+    skipped = (Skipped(segment="block1", option="s0.5", reason=reason),)
+    for large, more in ((fields, "named fields"), (profile.model_copy(update={"skipped": skipped * 500}), "bytes")):
+        with pytest.raises(ProfileError, match=rf"p.json .* {more}, at most .* are read; measure with fewer --threads"):
+            large.save(tmp_path / "p.json")
+    assert list(tmp_path.iterdir()) == []

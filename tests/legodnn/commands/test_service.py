@@ -238,6 +238,13 @@ def test_under_a_real_systemd(workload: Path) -> None:
         assert machine.run("stat", "-c", "%i", "/srv/test/tiny.profile.json").stdout != measured, "a new profile"
         assert running()
         assert machine.shown("legodnn", "MainPID") != pid
+        machine.run("systemctl", "stop", "legodnn")
+        measured = machine.run("stat", "-c", "%i", "/srv/test/tiny.profile.json").stdout
+        machine.run("systemctl", "start", "night")
+        assert machine.run("stat", "-c", "%i", "/srv/test/tiny.profile.json").stdout != measured, "a new profile"
+        assert machine.shown("legodnn", "ActiveState") == "inactive", "what was stopped by hand stays so"
+        machine.run("systemctl", "start", "legodnn")
+        assert running()
 
         before = machine.run("cat", "/etc/systemd/system/legodnn.service").stdout
         refused = machine.legodnn("service", "install", "/srv/test/workload.toml", "--port", "80", check=False)

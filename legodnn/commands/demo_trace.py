@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ _TRACE: tuple[tuple[float | None, float | None], ...] = (
     (0.6, 0.8),
     (None, None),
 )  # fmt: skip
+_STEPS = 10_000  # that a limit of latency may have in a millisecond
 
 
 def demo_trace(stores: Sequence[Store], profiles: Sequence[Profile]) -> list[dict[str, Any]]:
@@ -54,9 +56,17 @@ def demo_trace(stores: Sequence[Store], profiles: Sequence[Profile]) -> list[dic
         if memory is not None:
             budget["memory_bytes"] = round(least_memory + memory * (most_memory - least_memory))
         if time is not None:
-            budget["latency_ms"] = {name: round(a + time * (b - a), 4) for name, (a, b) in latency.items()}
+            budget["latency_ms"] = {name: _rounded_up(a + time * (b - a)) for name, (a, b) in latency.items()}
         budgets.append(_held(scheduler, budget))
     return budgets
+
+
+def _rounded_up(ms: float) -> float:
+    """Return a limit of a few decimals that is 0.1 µs above, at least.
+
+    Where all options take equally long nothing is below, and plans count each of them to the nearest nanosecond.
+    """
+    return (math.floor(ms * _STEPS) + 2) / _STEPS
 
 
 def _held(scheduler: Scheduler, budget: dict[str, Any]) -> dict[str, Any]:

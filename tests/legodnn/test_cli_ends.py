@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,19 @@ from legodnn.profile import default_path
 from legodnn.store import Store
 
 LEGODNN = [sys.executable, "-m", "legodnn"]
+# The same, but it waits while it imports NumPy, which is when Ctrl-C comes after a typing mistake.
+IMPORTING = """
+import runpy, sys, time
+
+class Waiting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "numpy":
+            print("importing", flush=True)
+            time.sleep(600)
+
+sys.meta_path.insert(0, Waiting())
+runpy.run_module("legodnn", run_name="__main__", alter_sys=True)
+"""
 
 
 def run(*arguments: str, **how: Any) -> subprocess.CompletedProcess[str]:
@@ -36,11 +48,13 @@ def test_a_signal_ends_a_command_without_a_traceback(
     default_path(store_copy).write_bytes(default_path(tiny_store.path).read_bytes())
     before = sorted(path.name for path in store_copy.parent.iterdir())
     process = subprocess.Popen(
-        [*LEGODNN, command, str(store_copy)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", IMPORTING, command, str(store_copy)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
-    # While it imports, which is when Ctrl-C comes after a typing mistake.
-    while process.poll() is None and b"numpy" not in Path(f"/proc/{process.pid}/maps").read_bytes():
-        time.sleep(0.005)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "importing\n"
     process.send_signal(number)
     _, told = process.communicate(timeout=120)
     assert "Traceback" not in told

@@ -125,8 +125,9 @@ def sampled(meter: Pmic | Battery, monkeypatch: pytest.MonkeyPatch) -> Callable[
 
 
 @pytest.fixture
-def pmic(tmp_path: Path) -> Callable[[str], Path]:
-    """A command that prints what a file holds, as `vcgencmd pmic_read_adc` does."""
+def pmic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """A command that prints a file, as `vcgencmd pmic_read_adc` does. A busy machine may take long over it."""
+    monkeypatch.setattr(meters, "_TIMEOUT_S", 60.0)
     script = tmp_path / "vcgencmd"
     script.write_text(f'#!/bin/sh\n[ "$1" = pmic_read_adc ] && cat "{tmp_path}/adc"\n')
     script.chmod(0o755)

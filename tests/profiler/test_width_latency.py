@@ -106,10 +106,14 @@ def test_widths_are_timed_and_an_interrupted_measurement_goes_on(
 
 
 def test_wider_blocks_take_longer() -> None:
-    """Whatever the steps are: 24 channels against 4."""
-    table = measure_widths(Effort(seconds=0.5, precision=0.5), widths=24)
-    for curve in table.curves:
-        assert curve.least_ms[23] > curve.least_ms[3], curve.kind
+    """Whatever the steps are: 24 channels against 4. What else the machine does only adds, so the least counts."""
+    least = np.full((2 * len(LAYER_KINDS), 24), np.inf)
+    for _ in range(5):
+        table = measure_widths(Effort(seconds=0.5, precision=0.5), widths=24)
+        least = np.minimum(least, [curve.least_ms for curve in table.curves])
+        if (longer := least[:, 23] > least[:, 3]).all():
+            break
+    assert longer.all(), [curve.kind for curve, right in zip(table.curves, longer, strict=True) if not right]
 
 
 def test_the_table_says_how_it_was_measured() -> None:

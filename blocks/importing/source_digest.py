@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import astuple
 from types import CellType, CodeType, FunctionType, MappingProxyType
 from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from legodnn.blocks.importing.data import SPLITS, Dataset, input_arrays
 from legodnn.blocks.importing.graph import calls
@@ -65,20 +66,20 @@ def _of_data(data: Dataset) -> str:
             _add(found, [x.shape, str(x.dtype)])
             if isinstance(x, Pixels):
                 _add(found, astuple(x.scaling))
-                _add_rows(found, x.raw, range(len(x.raw)) if x.rows is None else x.rows)
+                _add_rows(found, x.raw, np.arange(len(x.raw)) if x.rows is None else x.rows)
             else:
-                _add_rows(found, x, range(0, len(x), max(1, -(-x.nbytes // _MOST_BYTES))))
+                _add_rows(found, x, np.arange(0, len(x), max(1, -(-x.nbytes // _MOST_BYTES))))
         labels = split.y if isinstance(split.y, tuple) else () if split.y is None else (split.y,)
         for y in labels:
             _add(found, y.shape)
-            _add_rows(found, y, range(len(y)))
+            _add_rows(found, y, np.arange(len(y)))
     return found.hexdigest()
 
 
-def _add_rows(found: Any, array: Any, rows: Sequence[int]) -> None:
+def _add_rows(found: Any, array: Any, rows: NDArray[np.int64]) -> None:
     size = max(1, _CHUNK_BYTES // max(1, array[:1].nbytes))
     for start in range(0, len(rows), size):
-        _add(found, array[np.asarray(rows[start : start + size])])
+        _add(found, array[rows[start : start + size]])
 
 
 def _add(found: Any, value: Any) -> None:

@@ -95,7 +95,7 @@ def test_responses_are_those_before_an_activation_with_weights_of_its_own(use_bi
         block = keras.Model(inputs, layers.Conv2D(3, 3, use_bias=use_bias, activation=activation)(x))
         block(samples())  # Keras makes an activation's weights when it first runs
         found.append(of_a(reconstruction, block, samples()))
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], found[1])
 
 
 def samples(n: int = 6) -> np.ndarray:

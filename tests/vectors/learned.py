@@ -38,13 +38,17 @@ def learned_documents() -> Json:
     profile = {**profile_of(CHAIN), "store_id": "0" * 64}
     one = {"threads": 1, "condition": "use", "inferences": 40, "quantiles": [0.5, 0.95], "stretch": [1.1, 1.5]}
     head = {key: profile[key] for key in ("store_id", "model", "device", "created")}
-    document = {"schema": LEARNED_VERSION, **head, "tail": [one, {**one, "threads": 2, "stretch": [1, 1.25]}]}
+    two = [one, {**one, "threads": 2, "stretch": [1, 1.25]}]
+    document = {"schema": LEARNED_VERSION, **head, "profiled": profile["created"], "tail": two}
     alone = {**one, "condition": "alone", "inferences": 20}
     bases: Json = {
         "profile": profile,
         "learned": dumped(document),
         "of another store": dumped({**document, "store_id": "1" * 64}),
         "of another device": dumped({**document, "device": {**head["device"], "cores": 4}}),
+        "of another profile": dumped({**document, "profiled": "2026-01-01T00:00:00Z"}),
+        "of an unknown profile": dumped({**document, "profiled": None}),
+        "of before profiles were named": dumped({"schema": LEARNED_VERSION, **head, "tail": two}),
         "twice": dumped({**document, "tail": [one, {**one, "inferences": 41}]}),
         "nothing": dumped({**document, "tail": []}),
         "another version": dumped({**document, "schema": "legodnn.learned/2"}),

@@ -7,7 +7,9 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.Text;
 import org.legodnn.internal.json.Bounds;
 import org.legodnn.internal.json.Fields;
@@ -17,7 +19,7 @@ import org.legodnn.internal.json.JsonObject;
 
 /**
  * What a governor learned of a model in use, the tails of its latency: the JSON that the Python package keeps as
- * {@code NAME.learned.json} too. It holds for one store and one device, as a profile does. Immutable.
+ * {@code NAME.learned.json} too. It holds for one profile, and so for one store and one device. Immutable.
  *
  * <pre>
  * List&lt;Tail&gt; tails = governor.learned("faces");               // when the app is left; on a worker thread
@@ -27,7 +29,7 @@ import org.legodnn.internal.json.JsonObject;
  * if (file.isFile()) {                                        // when it is started again
  *     try {
  *         profile = profile.withLearned(Learned.load(file));
- *     } catch (ProfileException e) {                          // of another store or device, or damaged
+ *     } catch (ProfileException e) {                          // of another store, device or profile, or damaged
  *         file.delete();
  *     }
  * }
@@ -40,14 +42,19 @@ public final class Learned {
     final String storeId;
     final String model;
     final Fingerprint device;
+    /** When the profile was made whose latencies the tails are multiples of; null where that is not known. */
+    final @Nullable String profiled;
+
     private final String created;
     private final List<Tail> tails;
 
-    private Learned(String storeId, String model, Fingerprint device, String created, List<Tail> tails) {
+    private Learned(String storeId, String model, Fingerprint device, String created, @Nullable String profiled,
+            List<Tail> tails) {
         this.storeId = storeId;
         this.model = model;
         this.device = device;
         this.created = created;
+        this.profiled = profiled;
         this.tails = Collections.unmodifiableList(new ArrayList<>(tails));
     }
 
@@ -62,7 +69,7 @@ public final class Learned {
         if (tails.isEmpty()) {
             throw new ProfileException("nothing was learned of '" + profile.model + "' yet; keep it later");
         }
-        return new Learned(profile.storeId, profile.model, profile.device, Text.now("ss"), tails);
+        return new Learned(profile.storeId, profile.model, profile.device, Text.now("ss"), profile.created, tails);
     }
 
     /**
@@ -96,12 +103,13 @@ public final class Learned {
             String model = document.name("model");
             Fingerprint device = Fingerprint.read(document.object("device"));
             String created = document.text("created");
+            String profiled = document.hasValue("profiled") ? document.text("profiled") : null;
             List<Tail> tails = new ArrayList<>();
             for (Fields tail : document.objects("tail", 1, Bounds.THREADS)) {
                 tails.add(Tail.read(tail));
             }
             document.end();
-            return new Learned(storeId, model, device, created, tails);
+            return new Learned(storeId, model, device, created, profiled, tails);
         } catch (JsonException e) {
             throw new ProfileException(name + ": " + e.getMessage() + "; " + REMEDY, e);
         }
@@ -113,13 +121,17 @@ public final class Learned {
         for (Tail tail : tails) {
             entries.add(tail.toJson());
         }
-        return Json.write(new JsonObject().put("schema", VERSION).put("store_id", storeId).put("model", model)
-                .put("device", device.toJson()).put("created", created).put("tail", entries));
+        JsonObject document = new JsonObject().put("schema", VERSION).put("store_id", storeId).put("model", model)
+                .put("device", device.toJson()).put("created", created);
+        if (profiled != null) {
+            document.put("profiled", profiled);
+        }
+        return Json.write(document.put("tail", entries));
     }
 
     /**
-     * Write it; a crash leaves what was there, or the whole of it. What the file has of the same store and device stays
-     * in it, but for thread counts that no less was learned of now: up to as great a quantile.
+     * Write it; a crash leaves what was there, or the whole of it. What the file has of the same profile stays in it, but
+     * for thread counts that no less was learned of now: up to as great a quantile.
      * For a worker thread.
      *
      * @throws ProfileException it cannot be written
@@ -139,7 +151,8 @@ public final class Learned {
         } catch (ProfileException e) {
             return this; // there is none, or it is damaged: it would be of no use
         }
-        if (!before.storeId.equals(storeId) || !before.device.equals(device)) {
+        if (!before.storeId.equals(storeId) || !before.device.equals(device)
+                || !Objects.equals(before.profiled, profiled)) {
             return this;
         }
         Map<Integer, Tail> all = new LinkedHashMap<>();
@@ -152,7 +165,7 @@ public final class Learned {
                 all.put(tail.threads, tail);
             }
         }
-        return new Learned(storeId, model, device, created, new ArrayList<>(all.values()));
+        return new Learned(storeId, model, device, created, profiled, new ArrayList<>(all.values()));
     }
 
     /** By thread count. */

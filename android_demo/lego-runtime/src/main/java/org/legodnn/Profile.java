@@ -272,7 +272,7 @@ public final class Profile {
     /**
      * This profile with the tails that were learned in use, in place of older ones at these thread counts.
      *
-     * @throws ProfileException they are of another store or device
+     * @throws ProfileException they are of another store, device or profile
      */
     public Profile withLearned(Learned learned) {
         if (!learned.storeId.equals(storeId)) {
@@ -281,6 +281,11 @@ public final class Profile {
                     + "); leave it out");
         }
         checkDevice(learned.device);
+        if (learned.profiled != null && !learned.profiled.equals(created)) {
+            throw new ProfileException("what was learned of '" + learned.model + "' is of another profile (of "
+                    + learned.profiled + " instead of " + created + "), and multiplies the medians of that one alone;"
+                    + " leave it out");
+        }
         List<Tail> all = new ArrayList<>(tails);
         all.addAll(learned.tails());
         return new Profile(this, Tail.lastOfEach(all));

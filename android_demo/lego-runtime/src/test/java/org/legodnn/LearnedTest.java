@@ -72,6 +72,20 @@ public class LearnedTest extends RuntimeTestBase {
         assertEquals(Answers.tails(Collections.singletonList(near)), Answers.tails(Learned.load(file).tails()));
     }
 
+    @Test
+    public void whatWasLearnedOfAnotherProfileIsNeitherTakenNorKept() throws Exception {
+        Profile profile = withoutTails();
+        Profile anew = Profile.parse(profile.toJson().replace(profile.created(), "2030-01-01T00:00:00Z"));
+        File file = temporary.newFile();
+        Tail first = Tail.inUse(1, 50, Collections.singletonMap(0.95, 1.75));
+        Tail second = Tail.inUse(2, 50, Collections.singletonMap(0.95, 1.5));
+        Learned.of(profile, Collections.singletonList(first)).save(file);
+        assertThrows(ProfileException.class, () -> anew.withLearned(Learned.load(file)));
+        Learned.of(anew, Collections.singletonList(second)).save(file);
+        assertEquals(Answers.tails(Collections.singletonList(second)),
+                Answers.tails(anew.withLearned(Learned.load(file)).tails()));
+    }
+
     /** A device with as much as ever. */
     private static final class Idle implements DeviceMonitor {
         @Override

@@ -41,16 +41,13 @@ class Runtime:
         on_inference: called after each inference, in its thread, with what the model ran and its milliseconds; or None.
             Set it before a governor starts, which puts itself here and goes on calling it.
         base_memory_bytes: what the process held before the models were opened.
-        own_budget: the application's own budget where the running plan's is what a governor made of it; else None. A
-            governor sets it, for those that are made later.
+        own_budget: the application's own budget where a governor made another of it, and set this; else None.
 
     Example:
 
         with Runtime.open(["stores/vgg16", "stores/resnet18"], Budget(latency_ms=1000.0)) as runtime:
             scores = runtime.infer("vgg16", image)
             runtime.budget = Budget(memory_bytes=runtime.plan.memory_bytes)  # plans again, and switches blocks
-            answer = runtime.run("resnet18", image)
-            print(answer.plan, answer.latency_ms, runtime.last_switch.switch_ms)
     """
 
     def __init__(
@@ -84,9 +81,7 @@ class Runtime:
         self.stores: dict[str, Store] = {name: store for name, (store, _) in measured.items()}
         tables = workload_tables(workload, [*measured.values()], isolated)
         self.scheduler: Scheduler = Scheduler(tables, workload.switch_charge)
-        # The first plan and a first inference come before the base is measured: what the scheduler and the library hold
-        # is no model's memory.
-        self.scheduler.plan(budget)
+        self.scheduler.plan(budget)  # before the base is measured: what this and the library hold is no model's memory
         load_library(measured, executor, isolated)
         release_freed_memory()
         self.base_memory_bytes: int = process_memory_bytes()
@@ -215,6 +210,10 @@ class Runtime:
         Raises:
             InfeasibleError: no plan holds the budget, and the nearest plan was not asked for or does not exist.
             ClosedError, WorkloadError, StoreError, ExecutionError: as when `budget` is set.
+
+        Example:
+
+            print(runtime.replan(Budget(latency_ms=1000.0), {"vgg16": 1.5}, nearest=True) or "the budget holds")
         """
         self._life.check()
         budget = checked_budget(budget)
@@ -281,13 +280,16 @@ class Runtime:
         """Run one inference as `infer` does (so are its errors); return its outputs, what ran and how long it took.
 
         `observed=False` is for one that says nothing of how long inferences take: `on_inference` is not told of it.
+
+        Example:
+
+            print(f"{runtime.run('vgg16', image).latency_ms:.2f} ms")
         """
         self._life.check()
         if not isinstance(model, str) or model not in self._models:
             raise InputError(f"no model {shown(model)} in this runtime; it has {', '.join(self._models)}")
         inference = self._models[model].infer(x)
-        told = self.on_inference if observed else None  # read once, because a governor may reset it meanwhile
-        if told is not None:
+        if observed and (told := self.on_inference) is not None:  # read once: a governor may reset it meanwhile
             told(inference.plan, inference.latency_ms)
         return inference
 
@@ -298,9 +300,7 @@ class Runtime:
             model.check_free()
 
     def close(self) -> None:
-        """Wait for inferences that run, and give back everything, unless that has been done.
-
-        In a process that was forked off nothing happens: only the process that opened the runtime can close it.
+        """Wait for inferences that run, and give back everything. Once is enough; in a forked process nothing happens.
 
         Raises:
             ExecutionError: this is a signal handler that has interrupted what uses the runtime, which stays open.

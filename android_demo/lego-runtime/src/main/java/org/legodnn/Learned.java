@@ -130,8 +130,8 @@ public final class Learned {
     }
 
     /**
-     * Write it; a crash leaves what was there, or the whole of it. What the file has of the same profile stays in it, but
-     * for thread counts that no less was learned of now: up to as great a quantile.
+     * Write it; a crash leaves what was there, or the whole of it. What the file has of the same profile stays in it,
+     * but for thread counts that no less was learned of now: up to as great a quantile.
      * For a worker thread.
      *
      * @throws ProfileException it cannot be written

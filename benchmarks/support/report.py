@@ -34,7 +34,8 @@ Bars = list[dict[str, Any]]
 # The arguments that a benchmark may take beside --json and --quick; each means the same in all of them.
 _FOLDERS = {
     "data": "folder that holds cifar-10-batches-py and weights (default: $LEGODNN_DATA)",
-    "stores": "folder of the untrained networks' stores; what is missing is built (default: a temporary folder)",
+    "stores": "folder of the untrained networks' stores; what is missing is built (default: `stores` in --work, else a "
+    "temporary folder)",
     "work": "folder that keeps what is done: an interrupted run that is started again goes on from there",
 }
 
@@ -113,11 +114,13 @@ def run(
     with contextlib.ExitStack() as until_measured:
         if "data" in folders:
             args.data = args.data or Path(os.environ.get("LEGODNN_DATA") or parser.error("--data DIR is needed"))
-        if "stores" in folders:
-            args.stores = args.stores or Path(until_measured.enter_context(tempfile.TemporaryDirectory()))
-            os.environ.setdefault("LEGODNN_CACHE", str(args.stores / "cache"))
         if "work" in folders and args.work:
             args.work.mkdir(parents=True, exist_ok=True)
+        if "stores" in folders:
+            if not args.stores and getattr(args, "work", None):
+                args.stores = args.work / "stores"  # what goes on later must find what it was profiled by
+            args.stores = args.stores or Path(until_measured.enter_context(tempfile.TemporaryDirectory()))
+            os.environ.setdefault("LEGODNN_CACHE", str(args.stores / "cache"))
         figures, bars = measure(args)
     if not args.json:
         print(table(figures) if table else json.dumps(figures, indent=1))

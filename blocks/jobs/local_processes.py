@@ -55,8 +55,9 @@ class LocalProcesses:
     @contextmanager
     def team(self, work: Work) -> Iterator[_LocalTeam]:
         """Return what does the jobs of one kind; see `Workers.team`."""
-        with _in_memory(packed(work.shared)) as shared:
-            team = _LocalTeam(work, shared, self.at_once, self.threads)
+        # Processes that are killed remove no temporary files of theirs, so these are all in a folder of this one's.
+        with _in_memory(packed(work.shared)) as shared, tempfile.TemporaryDirectory(prefix="legodnn-") as folder:
+            team = _LocalTeam(work, shared, self.at_once, self.threads, folder)
             try:
                 yield team
             finally:
@@ -66,9 +67,9 @@ class LocalProcesses:
 class _LocalTeam:
     """Processes that do jobs of one kind: a `Team`."""
 
-    def __init__(self, work: Work, shared: IO[bytes], at_once: int, threads: int) -> None:
+    def __init__(self, work: Work, shared: IO[bytes], at_once: int, threads: int, folder: str) -> None:
         self._work, self._told = work, _Told()
-        self._new = functools.partial(_Process, work.function, shared, threads, self._told)
+        self._new = functools.partial(_Process, work.function, shared, threads, folder, self._told)
         self._idle, self._running = [self._new() for _ in range(at_once)], set[_Process]()
 
     def run(
@@ -125,8 +126,8 @@ class _Told(queue.Queue[tuple["_Process", "Kind | None", bytes]]):
 class _Process:
     """A process that does one job after another; it is started for its first one, and again after it has ended."""
 
-    def __init__(self, function: str, shared: IO[bytes], threads: int, told: _Told) -> None:
-        self._function, self._shared, self._threads, self._told = function, shared, threads, told
+    def __init__(self, function: str, shared: IO[bytes], threads: int, folder: str, told: _Told) -> None:
+        self._function, self._shared, self._threads, self._folder, self._told = function, shared, threads, folder, told
         self.was_killed = False
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `kill`)
@@ -178,7 +179,7 @@ class _Process:
         return start_module(
             "legodnn.blocks.jobs.local_worker",
             *(str(fd), str(size), self._function),
-            environment={"OMP_NUM_THREADS": threads, "TF_NUM_INTRAOP_THREADS": threads},
+            environment={"OMP_NUM_THREADS": threads, "TF_NUM_INTRAOP_THREADS": threads, "TMPDIR": self._folder},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

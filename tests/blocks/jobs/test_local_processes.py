@@ -6,6 +6,7 @@ Covers also: blocks.jobs.job, blocks.jobs.local_worker, blocks.jobs.workers.
 from __future__ import annotations
 
 import signal
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -119,8 +120,11 @@ def written(file: Path) -> int:
     return int(file.read_text())
 
 
-def test_jobs_end_when_the_caller_is_interrupted(tmp_path: Path) -> None:
-    file = tmp_path / "process"
+def test_jobs_end_when_the_caller_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, temporary = tmp_path / "process", tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # it is looked up again
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -137,6 +141,7 @@ def test_jobs_end_when_the_caller_is_interrupted(tmp_path: Path) -> None:
             next(jobs)
         signal.signal(signal.SIGALRM, before)
         assert not psutil.pid_exists(written(file))
+    assert not list(temporary.iterdir())
 
 
 def test_jobs_end_when_the_caller_fails_on_another_one(tmp_path: Path) -> None:

@@ -62,12 +62,11 @@ For a model of your own, in this order:
   legodnn run stores/mymodel --input photos            run it on images, a video or a camera
   legodnn serve stores/mymodel                         serve it to other programs over HTTP
   legodnn service install stores/mymodel               have systemd serve it from every start on
+  legodnn doctor                                       what this device has, and what is missing
 
 A model that is a .tflite file becomes a store as it is:
 
   legodnn pack face.tflite --accuracy .9 --out stores/face
-
-  legodnn doctor                                       what this device has, and what is missing
 
 One smaller model without a store:
 

@@ -21,7 +21,8 @@ from legodnn.profiler.memory import Footprint, measure_memory
 from legodnn.profiler.meters import Meter
 from legodnn.profiler.packing import measure_packing
 from legodnn.profiler.periodic import tails_after_pauses
-from legodnn.profiler.profiling_state import ProfilingState, held_alone
+from legodnn.profiler.profiling_lock import held_alone
+from legodnn.profiler.profiling_state import ProfilingState
 from legodnn.profiler.streaming import measure_streaming
 from legodnn.profiler.validation import validate
 from legodnn.progress import Progress, no_progress

@@ -31,7 +31,8 @@ from legodnn.profiler.effort import Effort
 from legodnn.profiler.in_use import option_latencies
 from legodnn.profiler.latency import measure_latency
 from legodnn.profiler.probe_blocks import probe_file
-from legodnn.profiler.profiling_state import ProfilingState, held_alone
+from legodnn.profiler.profiling_lock import held_alone
+from legodnn.profiler.profiling_state import ProfilingState
 from legodnn.progress import Progress, no_progress
 from legodnn.runtime.device.fingerprint import fingerprint
 from legodnn.runtime.executors.select import executor_name

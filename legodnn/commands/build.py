@@ -6,15 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from legodnn.commands.parser import (
-    DATA_HELP,
-    PIXELS_HELP,
-    add_model_arguments,
-    add_pixel_arguments,
-    fraction,
-    precision,
-    variation,
-)
+from legodnn.commands.parser import DATA_HELP, add_model_arguments, add_pixel_arguments, fraction, precision, variation
 from legodnn.console import progress
 from legodnn.files import check_folder
 from legodnn.model_names import check_model_name
@@ -84,7 +76,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
     parser.add_argument("--out", required=True, metavar="FOLDER", help="the folder of the new store; it must not exist")
     parser.add_argument("--name", help="the model's name in the store (default: the folder's name)")
     parser.add_argument("--recipe", metavar="FILE", help="TOML file with fields of the recipe")
-    add_pixel_arguments(parser, PIXELS_HELP)
+    add_pixel_arguments(parser)
     for name, kind, metavar, text in _FIELDS:
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=text)
     parser.add_list(

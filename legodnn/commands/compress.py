@@ -10,15 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from legodnn.commands.parser import (
-    DATA_HELP,
-    PIXELS_HELP,
-    add_model_arguments,
-    add_pixel_arguments,
-    fraction,
-    precision,
-    variation,
-)
+from legodnn.commands.parser import DATA_HELP, add_model_arguments, add_pixel_arguments, fraction, precision, variation
 from legodnn.compression import CompressionRecipe, CostMeasure, check_compressed_file, compression_recipe
 from legodnn.console import progress, say, text_table
 from legodnn.errors import ModelError
@@ -70,7 +62,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
         "vgg16, resnet18, resnet20, resnet56",
     )
     add_model_arguments(parser)
-    add_pixel_arguments(parser, PIXELS_HELP)
+    add_pixel_arguments(parser)
     parser.add_argument(
         "--target", type=_target, metavar="MEASURE=SHARE", help=f"{', '.join(get_args(CostMeasure))}, such as macs=0.5"
     )

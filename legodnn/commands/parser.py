@@ -26,7 +26,6 @@ DATA_HELP = (
     "digits, cifar10[:DIR], images:DIR, npz:FILE, module:function, or masks:, voc:, coco:, coco_points:, points:, "
     "clips: or one_class:DIR, see docs/build.md (default: digits)"
 )
-PIXELS_HELP = "0,1; models that take or scale pixels get them as they are, cifar10 has ImageNet's mean and std"
 
 
 @dataclass(frozen=True)
@@ -168,7 +167,10 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_pixel_arguments(parser: CommandParser, default: str) -> None:
+def add_pixel_arguments(
+    parser: CommandParser,
+    default: str = "0,1; models that take or scale pixels get them as they are, cifar10 has ImageNet's mean and std",
+) -> None:
     """Declare the flags that say how pixels become a model's input; `default` tells what holds without them."""
     parser.add_list(
         "--input-range",

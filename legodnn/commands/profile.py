@@ -124,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
     from legodnn.profiler import profile_store, with_contention
     from legodnn.profiler.measure import PROFILING
     from legodnn.profiler.meters import open_meter
-    from legodnn.profiler.profiling_state import held_alone
+    from legodnn.profiler.profiling_lock import held_alone
 
     effort = _effort(args)
     meter = open_meter(args.energy) if args.energy is not None else None

@@ -32,7 +32,7 @@ def profile_widths(args: argparse.Namespace, effort: Effort) -> int:
         raise ProfileError(f"--widths measures blocks of its own; leave out {', '.join(given)}, or --widths")
     if len(effort.threads) > 1:
         raise ConfigError("--threads: a table of widths is for one number of threads; measure each into a file")
-    from legodnn.profiler.profiling_state import held_alone
+    from legodnn.profiler.profiling_lock import held_alone
     from legodnn.profiler.width_latency import MEASURING_WIDTHS, measure_widths
 
     path = Path(args.widths)

@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
+Observer = Callable[[ModelPlan, float], None]  # of inferences: what the model ran, and how many milliseconds it took
+
 LOGGER = logging.getLogger("legodnn.governor")
 _LATENCY_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _CHANGE_S = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0)
 
 
-def told_to_all(
-    *observers: Callable[[ModelPlan, float], None] | None,
-) -> Callable[[ModelPlan, float], None]:
+def told_to_all(*observers: Observer | None) -> Observer:
     """Return an observer of inferences (`Runtime.on_inference`) that tells others, those left out that are None."""
     listening = [each for each in observers if each is not None]
 

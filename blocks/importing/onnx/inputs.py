@@ -52,45 +52,45 @@ def real_numbers(graph: OnnxGraph, name: str) -> tuple[float, float] | None:
     Raises:
         ModelError: those who read them take them for different numbers, or have a scale for each channel.
     """
-    found = set[tuple[float, float] | None]()
-    waiting, seen = [(name, False)], set[str]()  # with each value whether it has changed on the way
+    several = ModelError(f"input {name!r} holds integers that stand for numbers in more than one way")
+    found = set[tuple[float, float] | None]()  # None: of who takes them as they are, or reads what became of them
+    waiting, seen = [name], set[str]()
     while waiting:
-        value, changed = waiting.pop()
+        value = waiting.pop()
         seen.add(value)
         for node in graph.nodes:
             for at in (i for i, read in enumerate(node.inputs) if read == value):
-                moves = node.kind in _MOVING and at == 0
-                if (taken := _taken_for(graph, node, at)) is not None:
-                    found.add((0.0, 0.0) if changed else taken)
+                if (read_as := _scale_and_zero(graph, node, at)) is not None:
+                    single = [float(each.item()) for each in read_as if each is not None and each.size == 1]
+                    if len(single) < len(read_as):
+                        raise several
+                    scale, zero = single
+                    found.add((scale, -scale * zero))
                     continue
-                if not moves:
+                if node.kind not in _MOVING or at > 0:
                     found.add(None)
                 if node.kind not in _ENDING:
-                    waiting += [(y, changed or not moves) for y in node.outputs if y not in seen]
-    if len(found) > 1 or (0.0, 0.0) in found:
-        raise ModelError(f"input {name!r} holds integers that stand for numbers in more than one way")
+                    waiting += [y for y in node.outputs if y not in seen]
+    if len(found) > 1:
+        raise several
     return found.pop() if found else None
 
 
-def _taken_for(graph: OnnxGraph, node: OnnxNode, at: int) -> tuple[float, float] | None:
-    """Return what a node takes the integers of its input `at` for, zeros where they have several scales."""
-    scale: NDArray[Any] | None
+def _scale_and_zero(graph: OnnxGraph, node: OnnxNode, at: int) -> tuple[NDArray[Any] | None, ...] | None:
+    """Return the scale and the zero point by which a node reads its input `at`; None if it reads no such integers.
+
+    Either is None in turn where the graph computes it.
+    """
     if node.kind in _WITHOUT_SCALE:
-        scale, zero = np.ones(1), _constant(graph, node, 2 + at)
-    elif node.kind == "DequantizeLinear" or (node.kind in QUANTISED_RULES and node.kind != "DynamicQuantizeLinear"):
-        scale, zero = _constant(graph, node, at + 1), _constant(graph, node, at + 2)
-        if scale is None:
-            return 0.0, 0.0
-    else:
-        return None
-    if scale.size > 1 or (zero is not None and zero.size > 1):
-        return 0.0, 0.0
-    factor = float(scale.ravel()[0])
-    return factor, -factor * float(zero.ravel()[0] if zero is not None else 0)
+        return np.ones(1), _constant(graph, node, at + 2, np.zeros(1))
+    if node.kind == "DequantizeLinear" or (node.kind in QUANTISED_RULES and node.kind != "DynamicQuantizeLinear"):
+        return _constant(graph, node, at + 1), _constant(graph, node, at + 2, np.zeros(1))
+    return None
 
 
-def _constant(graph: OnnxGraph, node: OnnxNode, at: int) -> NDArray[Any] | None:
-    """Return a node's input `at` if the file has it as a constant."""
-    name = node.inputs[at] if at < len(node.inputs) else ""
-    made = next((each.attributes.get("value") for each in graph.nodes if each.outputs == (name,)), None)
-    return graph.constants.get(name, made)
+def _constant(graph: OnnxGraph, node: OnnxNode, at: int, absent: NDArray[Any] | None = None) -> NDArray[Any] | None:
+    """Return a node's input `at` if the file has it as a constant, and `absent` if the node has no such input."""
+    if at >= len(node.inputs) or not (name := node.inputs[at]):
+        return absent
+    made = (each for each in graph.nodes if each.kind == "Constant" and each.outputs == (name,))
+    return graph.constants.get(name, next((each.attributes.get("value") for each in made), None))

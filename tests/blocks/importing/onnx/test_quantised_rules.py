@@ -93,6 +93,7 @@ def test_integers_of_an_input_become_the_numbers_that_they_stand_for(
     [
         ("d = DequantizeLinear(x, s, z) e = DequantizeLinear(x, t, z) y = Add(d, e)", "in more than one way"),
         ("d = DequantizeLinear<axis=1>(x, u, v) y = Relu(d)", "in more than one way"),
+        ("r = Add(s, t) d = DequantizeLinear(x, r, z) y = Relu(d)", "in more than one way"),
         ("m = Max(x, z) d = DequantizeLinear(m, s, z) y = Relu(d)", "in more than one way"),
         ("f = Cast<to=1>(x) c = Cast<to=2>(f) d = DequantizeLinear(c, s, z) y = Relu(d)", "that the graph computes"),
     ],

@@ -45,6 +45,7 @@ from legodnn.blocks.training.joint import train_jointly
 from legodnn.blocks.training.side_by_side import run_side_by_side
 from legodnn.console import ProgressLine
 from support.evaluated import SLICE, CompositionRecord, Known
+from support.kept import begun
 from support.report import Bars, Figures, bar, run
 from support.students import Seconds, Students, load_students, save_students
 from support.summed_drops import summed_drops
@@ -265,6 +266,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     """Train and measure the models that are asked for."""
+    begun(args.work, {"quick": args.quick})
     run_side_by_side()  # as a build does
     data = load_data(f"cifar10:{args.data / 'cifar-10-batches-py'}")
     models = args.models[:1] if args.quick else args.models

@@ -24,8 +24,9 @@ budget every system plans for itself, by its own prediction of accuracy; what co
 - `quantised`: the original in float32 and int8.
 
 Of `ours`, what its parts are worth: `unjoined`, without training in compositions, for which blocks are trained longer;
-`fine`, up to 16 blocks, for networks that are small enough to be cut into fewer; `summed`, which predicts accuracy as
-the paper does; `float32`, without int8; and `unpruned`, with nothing but the precisions of the original blocks.
+`unrounded`, with any numbers of channels; `fine`, up to 16 blocks, for networks that are small enough to be cut into
+fewer; `summed`, which predicts accuracy as the paper does; `additive`, which predicts it without interactions;
+`float32`, without int8; and `unpruned`, with nothing but the precisions of the original blocks.
 
 CIFAR-10's networks were trained on all training images. So the images that accuracy is predicted by come from the test
 set, and those that it is measured on are the rest of that. CamVid is taken in its three parts, and its accuracy is the
@@ -60,8 +61,9 @@ from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.store import Store
 from legodnn.workload import Budget, load_workload
 from support.ablations import only
-from support.compared import FINE, NETWORKS, UNJOINED
-from support.kept import kept
+from support.additive import predict_additively
+from support.compared import FINE, NETWORKS, TRAINED_PARTS, UNJOINED, UNROUNDED
+from support.kept import begun, kept
 from support.limits import least
 from support.report import Bars, Figures, bar, run
 from support.rivals import RIVALS, SHARES
@@ -71,6 +73,7 @@ from support.summed import predict_by_summed_drops
 # Ablations that are copies of ours, with which of its options.
 WITHOUT: dict[str, Callable[[Option], bool]] = {
     "summed": lambda option: True,
+    "additive": lambda option: True,
     "float32": lambda option: option.precision == "float32",
     "unpruned": lambda option: not option.sparsity,
 }
@@ -80,13 +83,13 @@ _PROFILES = 3  # of a system at most, where runs take other times than its profi
 
 def systems(network: str) -> list[str]:
     """Return the names of the systems that are compared with a network."""
-    trained = [name for name in NETWORKS[network].epochs if name not in (UNJOINED, FINE)]
+    trained = [name for name in NETWORKS[network].epochs if name not in TRAINED_PARTS]
     return [*trained[:3], "quantised", *trained[3:]]
 
 
 def ablations(network: str) -> list[str]:
     """Return the names of the systems that tell what the parts of ours are worth to a network."""
-    return [*(name for name in NETWORKS[network].epochs if name in (UNJOINED, FINE)), *WITHOUT]
+    return [*(name for name in NETWORKS[network].epochs if name in TRAINED_PARTS), *WITHOUT]
 
 
 def epochs_of(name: str, args: argparse.Namespace) -> int:
@@ -98,13 +101,14 @@ def commands(name: str, args: argparse.Namespace) -> list[str]:
     """Return the command that makes a system's store, without its folder."""
     source = [str(args.work / "original.keras"), "--data", f"npz:{args.work / 'images.npz'}"]
     epochs = str(epochs_of(name, args))
-    if name in ("ours", "paper", UNJOINED, FINE):
+    if name in ("ours", "paper", *TRAINED_PARTS):
         blocks = ["build", *source, "--sparsities", SPARSITIES, "--batch-size", "128"]
         blocks += ["--max-blocks", "16"] if name in ("paper", FINE) else []
+        blocks += ["--round-to", "1"] if name in ("paper", UNROUNDED) else []
         if name != "paper":
             alone, joint = (epochs, "0") if name == UNJOINED else (str(max(1, round(0.75 * int(epochs)))), epochs)
             return [*blocks, "--distill-epochs", alone, "--joint-epochs", joint, "--precisions", "float32,int8"]
-        plain = ["--strategy", "l1", "--round-to", "1", "--joint-epochs", "0", "--precisions", "float32"]
+        plain = ["--strategy", "l1", "--joint-epochs", "0", "--precisions", "float32"]
         return [*blocks, *plain, "--distill-epochs", epochs]
     shares = ",".join(map(str, SHARES))
     whole = ["compress", *source, "--targets", shares, "--batch-size", "128", "--precisions", "float32,int8"]
@@ -157,9 +161,10 @@ def made(name: str, args: argparse.Namespace) -> Figures:
         legodnn("pack", *files, "--out", str(store), "--data", fit_images)
     else:
         legodnn(*commands(name, args), "--out", str(store))
-    if name in ("paper", "summed"):
+    predict = {"paper": predict_by_summed_drops, "summed": predict_by_summed_drops, "additive": predict_additively}
+    if name in predict:
         fit = np.load(args.work / "fit.npz")
-        predict_by_summed_drops(Store(store), fit["x"], fit["y"])
+        predict[name](Store(store), fit["x"], fit["y"])
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     manifest = Store(store).manifest
     return {
@@ -248,8 +253,7 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
         args.work, args.data = (args.work or Path(temporary)).resolve(), args.data.resolve()
         images = {"train_images": args.images, "fit_images": args.fit, "test_images": args.test}
         settings = {"network": args.network, **images, "effort": args.effort, "limits": args.budgets}
-        if kept(args.work / "settings.json", lambda: settings) != settings:
-            sys.exit(f"{args.work} was begun with other arguments (see its settings.json); give another --work")
+        begun(args.work, settings)
         if not (args.work / "test.npz").exists():
             write_original(args)
         compared, parts, costs = systems(args.network), ablations(args.network), {}

@@ -22,7 +22,6 @@ Needs: pip install ortools highspy
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 import time
@@ -36,6 +35,7 @@ import numpy as np
 
 from support.deadline_solvers import DEADLINE_MS, Problem, solve_cpsat, solve_highs
 from support.instances import LOSS_UNITS, draw, model_tables
+from support.kept import begun, kept
 from support.report import Bars, Figures, bar, run
 from support.workers import Worker, script_worker, served
 
@@ -172,19 +172,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     """Have all problems solved that have not been solved yet, and summarise."""
     each = 1 if args.quick else -(-args.replans // (len(FAMILIES) * QUESTIONS_EACH))
-    kept = args.work and args.work / "replans.jsonl"
-    rows = [json.loads(line) for line in kept.read_text().splitlines()] if kept and kept.exists() else []
-    done = {(row["family"], row["seed"]) for row in rows}
+    begun(args.work, {"solvers": not args.only_legodnn})
     others = {} if args.only_legodnn else {name: script_worker(__file__, name) for name in ("highs", "cpsat")}
     ours = script_worker(__file__, "legodnn")
-    for seed in range(each):
-        for family in FAMILIES:
-            if (family, seed) in done:
-                continue
-            rows.append(solved(problem(family, seed), ours, others))
-            if kept:
-                with kept.open("a") as f:
-                    f.write(json.dumps(rows[-1]) + "\n")
+    rows = [
+        kept(args.work and args.work / f"{family}-{seed}.json", partial(solved, problem(family, seed), ours, others))
+        for seed in range(each)
+        for family in FAMILIES
+    ]
     for worker in (ours, *others.values()):
         worker.close()
     figures = {family: summary([r for r in rows if r["family"] == family]) for family in FAMILIES}

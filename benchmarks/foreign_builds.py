@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,9 @@ from legodnn.blocks.importing.models import open_model
 from legodnn.blocks.importing.tflite.file import read_tflite
 from legodnn.blocks.post_processing_segment import post_processing_at
 from legodnn.errors import LegoError
-from legodnn.files import write_atomic
 from legodnn.model_names import TFLITE
 from support.foreign_files import add_cut_at, places_to_cut
+from support.kept import begun, kept
 from support.report import Bars, Figures, bar, run
 
 IMAGES = 100
@@ -106,11 +107,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     """Take every model through, but those whose rows the work folder holds; with --quick the first alone."""
     rows, cuts = [], places_to_cut(args)
+    begun(args.work, {"cut_at": cuts})
     for path in args.models[: 1 if args.quick else None]:
-        kept = args.work / f"{path.name}.json" if args.work else None
-        row = json.loads(kept.read_text()) if kept and kept.exists() else take_through(path, cuts.get(path.name, []))
-        if kept:
-            write_atomic(kept, json.dumps(row))
+        take = partial(take_through, path, cuts.get(path.name, []))
+        row = kept(args.work and args.work / f"{path.name}.json", take)
         print(f"{path.name}: {row.get('failed', 'done')}", file=sys.stderr, flush=True)
         rows.append(row)
     return {"files": rows}, [bar("models that did not go through", sum("failed" in row for row in rows), 0)]

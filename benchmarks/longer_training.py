@@ -33,7 +33,7 @@ from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.data_sources import load_data
 from support.composed import composed
 from support.evaluated import CompositionRecord
-from support.kept import kept
+from support.kept import begun, kept
 from support.report import Bars, Figures, bar, run
 from support.timed_checkpoint import TimedCheckpoint
 from support.trained import trained
@@ -96,9 +96,7 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     figures: Figures = {}
     with tempfile.TemporaryDirectory() as temporary:
         args.work = args.work or Path(temporary)
-        settings = {"quick": args.quick, "test_images": args.test}
-        if kept(args.work / "settings.json", lambda: settings) != settings:
-            sys.exit(f"{args.work} was begun with other arguments (see its settings.json); give another --work")
+        begun(args.work, {"quick": args.quick, "test_images": args.test})
         for times in args.times:
             ours = compositions(times, pieces, data, args)
             print(f"{times} x", json.dumps(ours), file=sys.stderr)

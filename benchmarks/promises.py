@@ -26,18 +26,16 @@ goes on, system by system. The full run takes four hours of a machine on which n
 from __future__ import annotations
 
 import argparse
-import json
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from legodnn.files import write_atomic
 from legodnn.profile import default_path
 from legodnn.profiler import Effort, profile_store, with_contention
 from legodnn.runtime import Governor
@@ -48,6 +46,7 @@ from legodnn.store import Store
 from legodnn.workload import Budget, Workload, WorkloadModel
 from support import untrained
 from support.disturbances import Disturbance, Disturbed, draw
+from support.kept import begun, kept
 from support.originals import image
 from support.report import Bars, Figures, bar, run
 
@@ -175,6 +174,11 @@ def drive(
     return record
 
 
+def driven(*arguments: Any) -> dict[str, Any]:
+    """Return what `drive` does, as JSON holds it."""
+    return vars(drive(*arguments))
+
+
 def foretold(asked: Workload, record: Record) -> dict[int, dict[str, tuple[float, float]]]:
     """Return by second and model the slow-down, and the tail beside it, that the static plan had in that second."""
     with Runtime(asked) as runtime:
@@ -223,14 +227,10 @@ def profiled(stores: Mapping[str, Store], quick: bool) -> None:
             profile.save(default_path(store.path))
 
 
-def kept(path: Path | None) -> Record | None:
-    """Return the record of an interrupted run."""
-    return Record(**json.loads(path.read_text())) if path and path.exists() else None
-
-
 def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     """Run every system on every trace, with two models and with four."""
     seconds, traces, counts = (12.0, 1, (2,)) if args.quick else (args.seconds, 3, (2, 4))
+    begun(args.work, {"quick": args.quick, "seconds": seconds})
     blocks = {name: untrained.build(name, args.stores / name) for name in MODELS}
     whole = {name: untrained.one_block(name, args.stores / name) for name in MODELS}
     profiled(blocks, args.quick)
@@ -246,15 +246,10 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
             trace = draw(seconds, seed)
             records: dict[str, Record] = {}
             for system in SYSTEMS:
-                path = args.work / f"{count}-{seed}-{system}.json" if args.work else None
-                record = kept(path)
-                if record is None:
-                    told = foretold(asked, records["static"]) if system == "clairvoyant" else None
-                    models = others.get(system, asked)
-                    record = drive(models, budget, trace, seconds, system in GOVERNED, told)
-                    if path:
-                        write_atomic(path, json.dumps(vars(record)))
-                records[system] = record
+                told = foretold(asked, records["static"]) if system == "clairvoyant" else None
+                go = partial(driven, others.get(system, asked), budget, trace, seconds, system in GOVERNED, told)
+                path = args.work and args.work / f"{count}-{seed}-{system}.json"
+                records[system] = record = Record(**kept(path, go))
                 figures[f"{count} models, trace {seed}, {system}"] = summary(record, trace, seconds)
             bars += promises(
                 {s: figures[f"{count} models, trace {seed}, {s}"] for s in SYSTEMS}, f"{count} models, trace {seed}"

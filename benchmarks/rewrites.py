@@ -15,7 +15,6 @@ the rest there is nothing to time. `patterns` counts the pairs of operators that
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -31,6 +30,7 @@ from legodnn.errors import ModelError
 from legodnn.manifest import Precision
 from legodnn.runtime.executors.interpreter import open_interpreter
 from support.differences import difference
+from support.kept import begun, kept
 from support.report import Bars, Figures, bar, run, spread
 from support.timing import in_turns
 from zoo import images, make, operators
@@ -121,16 +121,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     """Examine the networks that are asked for; with --quick, and without names, those of `QUICK`."""
     names = args.models or (QUICK if args.quick else NETWORKS)
-    kept, seconds = args.work and args.work / "rows.jsonl", 2 if args.quick else 10
-    known = [json.loads(line) for line in kept.read_text().splitlines()] if kept and kept.exists() else []
-    rows = {row["model"]: row for row in known if row["model"] in names}
-    for name in names:
-        if name not in rows:
-            rows[name] = examine(name, seconds)
-            if kept:
-                with kept.open("a") as file:
-                    file.write(json.dumps(rows[name]) + "\n")
-    return summary([rows[name] for name in names])
+    begun(args.work, {"quick": args.quick})
+    make_row = partial(examine, seconds=2 if args.quick else 10)
+    return summary([kept(args.work and args.work / f"{name}.json", partial(make_row, name)) for name in names])
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> tuple[Figures, Bars]:

@@ -19,7 +19,6 @@ points. DIR keeps every option and figure, so that an interrupted run goes on.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -50,6 +49,7 @@ from legodnn.profiler.width_latency import measure_widths
 from legodnn.recipe import RoundTo
 from legodnn.runtime.executors.interpreter import open_interpreter
 from legodnn.widths_table import WidthsTable
+from support.kept import begun, kept
 from support.report import Bars, Figures, bar, run
 from support.trained import trained
 
@@ -105,22 +105,6 @@ def mobilenet(args: argparse.Namespace) -> Network:
 
 
 NETWORKS: dict[str, Callable[[argparse.Namespace], Network]] = {"resnet20": resnet20, "mobilenet_v2_96": mobilenet}
-
-
-class Kept:
-    """JSON values by name, kept in a file if there is a folder for it."""
-
-    def __init__(self, file: Path | None) -> None:
-        self._file = file
-        self._values: dict[str, Any] = json.loads(file.read_text()) if file and file.exists() else {}
-
-    def value(self, name: str, make: Callable[[], Any]) -> Any:
-        """Return a value, which is made if it is not known yet."""
-        if name not in self._values:
-            self._values[name] = make()
-            if self._file:
-                self._file.write_text(json.dumps(self._values))
-        return self._values[name]
 
 
 @dataclass(eq=False)
@@ -205,7 +189,6 @@ def curves(name: str, args: argparse.Namespace, roundings: Mapping[str, RoundTo]
     folder = args.work / name if args.work else None
     if folder:
         folder.mkdir(exist_ok=True)
-    kept = Kept(folder and folder / "figures.json")
     options: dict[str, Options] = {}
     with ProgressLine(f"pruning {name}", len(pieces)) as task:
         for piece, x in features(pieces, network.seen):
@@ -218,7 +201,8 @@ def curves(name: str, args: argparse.Namespace, roundings: Mapping[str, RoundTo]
         distill(pieces, students, data, 1, 64, progress=ProgressLine)
     found: dict[str, dict[str, Curve]] = {}
     for precision in PRECISIONS:
-        ms, scores = kept.value(precision, partial(measured, network, pieces, options, precision, args.seconds))
+        make = partial(measured, network, pieces, options, precision, args.seconds)
+        ms, scores = kept(folder and folder / f"{precision}.json", make)
         found[precision] = {
             rounding: [
                 (sum(ms[p.name][o] for p, o in zip(pieces, row, strict=True)), scores[str(row)])
@@ -286,6 +270,7 @@ def compared(plain: Curve, other: Curve) -> dict[str, float]:
 
 def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     """Measure the steps of this device, and compare the roundings for every network."""
+    begun(args.work, {"quick": args.quick, "seconds": args.seconds, "distill_images": args.distill_images})
     file = args.work and args.work / "widths.json"
     if file and file.exists():
         table = WidthsTable.load(file)

@@ -31,7 +31,7 @@ from legodnn.files import write_atomic
 from legodnn.runtime.runtime import Runtime
 from legodnn.store import Store
 from legodnn.workload import Budget
-from support.kept import kept
+from support.kept import begun, kept
 from support.limits import least
 from support.report import Bars, Figures, bar, run
 from support.steady import Steady, reference_ms
@@ -127,6 +127,7 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     work, networks = args.work.resolve(), args.networks.split(",")
     kept_in = work / "-".join(networks)
     kept_in.mkdir(exist_ok=True)
+    begun(kept_in, {"quick": args.quick})
     reference = Store(work / networks[0] / "stores" / "quantised")
     steady = Steady(partial(reference_ms, reference), kept_in / "speed.txt", not args.quick)
     for network in networks:

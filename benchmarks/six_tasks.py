@@ -48,7 +48,7 @@ from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.store import Store
 from legodnn.workload import Budget, load_workload
 from support import task_data, task_training
-from support.kept import kept
+from support.kept import begun, kept
 from support.limits import least
 from support.report import Bars, Figures, run
 from support.task_training import FRAMES, Size, Training
@@ -256,9 +256,7 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
         sys.exit(f"no task {unknown[0]!r}; there are {', '.join(TASKS)}")
     with tempfile.TemporaryDirectory() as temporary:
         work = args.work or Path(temporary)
-        settings = {"quick": args.quick, "random": args.random}
-        if kept(work / "settings.json", lambda: settings) != settings:
-            sys.exit(f"{work} was begun with other arguments (see its settings.json); give another --work")
+        begun(work, {"quick": args.quick, "random": args.random})
         rows = [examine(name, args, work) for name in names]
     return {"sparsities": (QUICK if args.quick else EFFORT)["sparsities"], "tasks": rows}, []
 

@@ -13,17 +13,18 @@ in multiply-accumulates; sizes of the model are the different sums of compositio
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from legodnn.blocks.cutting.extract import extract
 from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.recipe import Recipe
+from support.kept import kept
 from support.networks import of_six_tasks
 from support.report import Bars, Figures, run
 
@@ -75,23 +76,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     """Count what the networks that are asked for offer; with --quick, and without names, those of `QUICK`."""
-    kept = args.work and args.work / "sizes.jsonl"
-    done = [json.loads(line) for line in kept.read_text().splitlines()] if kept and kept.exists() else []
-    known: dict[str, dict[str, Any]] = {row["network"]: row for row in done}
     names = args.networks or (QUICK if args.quick else tuple(NETWORKS))
-    for name in names:
-        if name not in NETWORKS:
-            sys.exit(f"no network {name!r}; there are {', '.join(NETWORKS)}")
-        if name not in known:
-            keras.backend.clear_session()
-            keras.utils.set_random_seed(0)
-            start, (task, make) = time.monotonic(), NETWORKS[name]
-            known[name] = {"network": name, "task": task, **count(make()), "seconds": time.monotonic() - start}
-            print(f"{name}: {known[name]['seconds']:.0f} s", file=sys.stderr, flush=True)
-            if kept:
-                with kept.open("a") as file:
-                    file.write(json.dumps(known[name]) + "\n")
-    return {"width": WIDTH, "sparsities": SPARSITIES, "networks": [known[name] for name in names]}, []
+    if unknown := [name for name in names if name not in NETWORKS]:
+        sys.exit(f"no network {unknown[0]!r}; there are {', '.join(NETWORKS)}")
+    rows = [kept(args.work and args.work / f"{name}.json", partial(counted, name)) for name in names]
+    return {"width": WIDTH, "sparsities": SPARSITIES, "networks": rows}, []
+
+
+def counted(name: str) -> dict[str, Any]:
+    """Return a network's row."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
+    start, (task, make) = time.monotonic(), NETWORKS[name]
+    row = {"network": name, "task": task, **count(make()), "seconds": time.monotonic() - start}
+    print(f"{name}: {row['seconds']:.0f} s", file=sys.stderr, flush=True)
+    return row
 
 
 def markdown(figures: Figures) -> str:

@@ -16,11 +16,11 @@ Nothing is trained.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ from legodnn.blocks.pruning.prune import descendant
 from legodnn.errors import LegoError
 from legodnn.runtime.executors.interpreter import open_interpreter
 from support.differences import difference
+from support.kept import kept
 from support.networks import OTHERS, SHAPE, of_six_tasks
 from support.report import Bars, Figures, bar, run
 
@@ -179,16 +180,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     """Examine the models that are asked for; with --quick, and without names, those of `QUICK`."""
-    kept = args.work and args.work / "rows.jsonl"
-    done = [json.loads(line) for line in kept.read_text().splitlines()] if kept and kept.exists() else []
-    known, rows = {row["model"]: row for row in done}, []
-    for name in args.models or (QUICK if args.quick else (*APPLICATIONS, *OWN)):
-        if name not in known:
-            known[name] = attempt(name)
-            if kept:
-                with kept.open("a") as file:
-                    file.write(json.dumps(known[name]) + "\n")
-        rows.append(known[name])
+    names = args.models or (QUICK if args.quick else (*APPLICATIONS, *OWN))
+    rows = [kept(args.work and args.work / f"{name}.json", partial(attempt, name)) for name in names]
     return {"models": rows}, bars_of(rows)
 
 

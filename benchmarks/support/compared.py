@@ -18,8 +18,10 @@ from support.trained import trained
 
 import keras  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's start)
 
-# What is compared with ours where there are epochs for it: the same without training in compositions, in more blocks.
-UNJOINED, FINE = "unjoined", "fine"
+# What is compared with ours where there are epochs for it: the same without training in compositions, with any numbers
+# of channels, in more blocks.
+UNJOINED, UNROUNDED, FINE = "unjoined", "unrounded", "fine"
+TRAINED_PARTS = (UNJOINED, UNROUNDED, FINE)
 _STREET = (96, 128, 3)  # pixels of a street, and colours
 _STREET_EPOCHS = 40
 
@@ -71,14 +73,14 @@ def _cifar(name: str, narrow: Callable[[float], keras.Model], epochs: Mapping[st
 
 _CIFAR_RESNET = {"ours": 4, "uniform": 3, "exact": 2, "paper": 10, "students": 4, "nested": 4, "slimmable": 4, FINE: 4}
 NETWORKS = {
-    "resnet20": _cifar("resnet20", zoo.resnet20, {**_CIFAR_RESNET, UNJOINED: 10}),
+    "resnet20": _cifar("resnet20", zoo.resnet20, {**_CIFAR_RESNET, UNJOINED: 10, UNROUNDED: 4}),
     "resnet56": _cifar("resnet56", zoo.resnet56, _CIFAR_RESNET),
     "vgg16_half": _cifar(
         "vgg16_half",
         lambda width: zoo.vgg16(0.5 * width),
         {
             "ours": 4, "uniform": 3, "exact": 2, "paper": 6, "students": 3, "nested": 2, "slimmable": 4,
-            "slimming": 2, "amc": 2, "agmc": 2, "metapruning": 2, "pr_darts": 2, UNJOINED: 4,
+            "slimming": 2, "amc": 2, "agmc": 2, "metapruning": 2, "pr_darts": 2, UNJOINED: 4, UNROUNDED: 4,
         },
     ),
     "fcn": Network(

@@ -124,6 +124,7 @@ def fit_measured(
     known: Mapping[OptionNumbers, MeasuredComposition],
     sample: Sequence[OptionNumbers],
     noise: float,
+    interacting: bool = True,
 ) -> Fit:
     """Fit losses, interactions and link to single swaps and a sample, all of which have been measured.
 
@@ -131,7 +132,7 @@ def fit_measured(
         sizes: number of options of each segment.
         known: the measurements of all single swaps and of the sample.
         sample: compositions that are fitted.
-        noise: see `loss_fit.NOISES`.
+        noise, interacting: see `loss_fit.fit`.
     """
     original, *singles = single_swaps(sizes)
     causes = [[0.0] for _ in sizes]
@@ -139,7 +140,8 @@ def fit_measured(
         segment = next(i for i, option in enumerate(composition) if option)
         causes[segment].append(known[composition].error)
     compositions = [*singles, *sample]
-    return fit(causes, compositions, [known[c].metric for c in compositions], known[original].metric, noise)
+    metrics = [known[c].metric for c in compositions]
+    return fit(causes, compositions, metrics, known[original].metric, noise, interacting)
 
 
 def errors_held_out(

@@ -101,6 +101,7 @@ def fit(
     metrics: Sequence[float],
     best: float,
     noise: float = NOISES[0],
+    interacting: bool = True,
 ) -> Fit:
     """Fit losses, interactions and link to measured compositions.
 
@@ -110,15 +111,17 @@ def fit(
         metrics: the measured metric of each composition.
         best: the measured metric of the original.
         noise: standard deviation of measurements from the model, relative to the range of the metric; see `NOISES`.
+        interacting: False for a fit of losses alone, whose interactions are all 0.
     """
     sizes = [len(row) for row in errors]
     if not any(e > 0 for row in errors for e in row):
         return Fit([[0.0] * n for n in sizes], _matrices(sizes), Link(x=(0.0, 1.0), y=(best, best)))
     known = np.asarray(metrics, np.float64)
-    additive = FitProblem(errors, compositions, known, best, noise, [])
-    problem = FitProblem(errors, compositions, known, best, noise, neighbours(sizes))
-    start = additive.solve(additive.mean)
-    p = problem.solve(np.concatenate([start, problem.mean[len(start) :]]))
+    problem = FitProblem(errors, compositions, known, best, noise, [])
+    p = problem.solve(problem.mean)
+    if interacting:
+        problem = FitProblem(errors, compositions, known, best, noise, neighbours(sizes))
+        p = problem.solve(np.concatenate([p, problem.mean[len(p) :]]))
     found = problem.losses(p)
     losses = [[float(found[problem.places[b, o]]) if (b, o) in problem.places else 0.0 for o in range(len(row))]
               for b, row in enumerate(errors)]  # fmt: skip

@@ -90,7 +90,11 @@ def test_interactions_of_neighbours_are_found_across_fixed_segments_too(seed: in
     found = fit(errors, drawn[:-80], [worth(c) for c in drawn[:-80]], 0.9)
     assert [len(m) for m in found.interactions] == [0, 4, 0, 4, 4, 4]
     values = np.array([worth(c) for c in drawn[-80:]])
-    assert np.abs(found.predict(drawn[-80:]) - values).mean() < 0.006
+    error = np.abs(found.predict(drawn[-80:]) - values).mean()
+    assert error < 0.006
+    alone = fit(errors, drawn[:-80], [worth(c) for c in drawn[:-80]], 0.9, interacting=False)
+    assert not any(np.any(m) for m in alone.interactions)
+    assert np.abs(alone.predict(drawn[-80:]) - values).mean() > error
     fitted = np.concatenate([np.ravel(m) for m in found.interactions if m])
     assert np.corrcoef(fitted, np.concatenate([m.ravel() for m in matrices]))[0, 1] > 0.9
 

@@ -87,8 +87,10 @@ class _LocalTeam:
                 if not self._running:
                     return
                 process, kind, content = self._told.get()
-                if process not in self._running:
-                    continue  # it was killed when an earlier run was ended
+                if process not in self._running:  # it was killed when an earlier run was ended, or while it waited
+                    if kind is None:
+                        process.forget()
+                    continue
                 job = process.job
                 outcome: dict[str, Any] | LegoError
                 if kind is None:
@@ -154,6 +156,12 @@ class _Process:
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else f"status {status}"
+
+    def forget(self) -> None:
+        """Take note that the process has ended without a job, so that the next job starts another one."""
+        process, self._process = self._process, None
+        if process is not None:
+            self._ended(process)
 
     def kill(self) -> None:
         """End the process, if there is one."""

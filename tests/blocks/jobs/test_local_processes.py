@@ -5,6 +5,7 @@ Covers also: blocks.jobs.job, blocks.jobs.local_worker, blocks.jobs.workers.
 
 from __future__ import annotations
 
+import os
 import signal
 import tempfile
 import threading
@@ -158,6 +159,25 @@ def test_jobs_end_when_the_caller_fails_on_another_one(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^$"):
         fail()
     assert not psutil.pid_exists(kept[1])
+
+
+def test_a_process_that_is_killed_while_it_has_nothing_to_do_is_started_again(tmp_path: Path) -> None:
+    def job(name: str, seconds: float) -> Job:
+        return Job(name, {"file": str(tmp_path / name), "seconds": seconds})
+
+    done: list[str] = []
+    with LocalProcesses(2).team(Work(f"{TRYING}:sleeping")) as team:
+        for finished, _ in team.run([job("quick", 0), job("slow", 3)]):
+            if finished.name == "quick":
+                os.kill(written(tmp_path / "quick"), signal.SIGKILL)
+
+        def go_on() -> None:
+            done.extend(finished.name for finished, _ in team.run([job("one", 0), job("other", 0)]))
+
+        again = threading.Thread(target=go_on, daemon=True)
+        again.start()
+        again.join(100)
+        assert sorted(done) == ["one", "other"]
 
 
 def test_without_a_cluster_workers_are_processes_and_one_does_not_divide() -> None:

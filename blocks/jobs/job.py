@@ -84,6 +84,10 @@ class Work:
     one_cpu: bool = False
     may_crash: bool = False
 
+    def processors(self, threads: int) -> int:
+        """Return how many processors a job uses where others use `threads` of them."""
+        return 1 if self.one_cpu else threads
+
 
 class Workers(Protocol):
     """What does jobs.

@@ -59,6 +59,18 @@ def processors_of_a_job(cpus: Sequence[int], jobs: int) -> int:
     return next((n for n in range(max(cpus), 1, -1) if sum(c // n for c in cpus) >= jobs), 1)
 
 
+def able(machines: Sequence[Machine], work: Work, threads: int) -> list[Machine]:
+    """Return the machines that have both the processors and the memory of a job; Ray would wait for one for ever.
+
+    Args:
+        machines: those that are alive.
+        work: what the job is of.
+        threads: processors of a job that uses several.
+    """
+    cpus = work.processors(threads)
+    return [m for m in machines if m.cpus >= cpus and m.memory_bytes >= work.memory_bytes]
+
+
 class RayCluster:
     """The machines of a Ray cluster as `Workers`: a context manager, which is connected within its `with` statement."""
 
@@ -127,11 +139,13 @@ class RayCluster:
     @contextmanager
     def team(self, work: Work) -> Iterator[_RayTeam]:
         """Return what does the jobs of one kind; see `Workers.team`."""
-        most = max(m.memory_bytes for m in self._machines)
-        if work.memory_bytes > most:
+        if not able(self._machines, work, self._threads):
+            cpus = work.processors(self._threads)
+            most = max(m.memory_bytes for m in self._machines if m.cpus >= cpus)
             raise WorkerError(
                 f"a job of this build needs {work.memory_bytes / 1e9:.1f} GB of memory, and no machine of the cluster "
-                f"has more than {most / 1e9:.1f} (`ray start --memory` says how much one has)"
+                f"with the {cpus} processor{'s' * (cpus > 1)} that it gets has more than {most / 1e9:.1f} (`ray start "
+                "--memory` says how much one has; with more --jobs each gets fewer processors)"
             )
         yield _RayTeam(work, self._at_once, self._threads, self._mailbox)
 
@@ -141,12 +155,13 @@ class _RayTeam:
 
     def __init__(self, work: Work, at_once: int, threads: int, mailbox: Any) -> None:
         self._work, self._most, self._mailbox, self._name = work, 2 * at_once, mailbox, uuid.uuid4().hex
+        self._threads = threads
         self._shared = ray.put(np.concatenate(packed(work.shared)))
         self._common = ray.put(versions_here()), ray.put(modules_to_send())
         passed = {name: value for name, value in os.environ.items() if name.startswith(_ENVIRONMENT)}
         counts = {"OMP_NUM_THREADS": str(threads), "TF_NUM_INTRAOP_THREADS": str(threads)}
         self._task = ray.remote(ray_worker.run_job).options(
-            num_cpus=1 if work.one_cpu else threads,
+            num_cpus=work.processors(threads),
             memory=work.memory_bytes,
             max_retries=0,
             runtime_env={"env_vars": {**passed, **counts}},
@@ -171,10 +186,10 @@ class _RayTeam:
                 for name, attempt, kind, content in self._messages():
                     if name in names and attempt == deaths[name]:
                         heard.take(names[name], kind, content)
-                if done or _machines():
+                if done or able(_machines(), self._work, self._threads):
                     last_seen = time.monotonic()
                 elif time.monotonic() - last_seen > _NO_MACHINE_S:
-                    raise WorkerError(f"no machine of the cluster is left; {_GOES_ON}")
+                    raise WorkerError(f"no machine of the cluster is left that can do the jobs; {_GOES_ON}")
                 for ref in done:
                     job = running.pop(ref)
                     outcome = _outcome(job, ref)

@@ -35,7 +35,7 @@ from tests.blocks.jobs.test_local_processes import Steps
 from tests.blocks.training.dropping import jobs_recipe, ninety_six_digits, trained
 from tests.ports import free_port
 
-from legodnn.blocks.jobs.ray_cluster import RayCluster, processors_of_a_job  # isort: skip (where there is no Ray, all is skipped)
+from legodnn.blocks.jobs.ray_cluster import Machine, RayCluster, able, processors_of_a_job  # isort: skip (where there is no Ray, all is skipped)
 
 TRYING = "tests.blocks.jobs.trying"
 
@@ -234,6 +234,26 @@ def test_a_job_has_as_many_processors_as_leave_all_jobs_room() -> None:
     assert processors_of_a_job([8, 8], 3) == 4
     assert processors_of_a_job([4, 16, 16], 3) == 8
     assert processors_of_a_job([1, 1], 5) == 1
+
+
+SMALL, LARGE = Machine("a", "10.0.0.1", 4, 64_000_000_000), Machine("b", "10.0.0.2", 16, 8_000_000_000)
+
+
+def test_a_machine_can_do_a_job_if_it_has_both_its_processors_and_its_memory() -> None:
+    both = [SMALL, LARGE]
+    assert able(both, Work("any", memory_bytes=8_000_000_000), 8) == [LARGE]
+    assert able(both, Work("any", memory_bytes=9_000_000_000), 8) == []
+    assert able(both, Work("any", memory_bytes=9_000_000_000, one_cpu=True), 8) == [SMALL]
+    assert able([SMALL], Work("any"), 8) == []
+
+
+def test_a_job_that_no_machine_has_both_processors_and_memory_for_is_refused(
+    workers: RayCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_machines", [SMALL, LARGE])
+    monkeypatch.setattr(workers, "_threads", 8)
+    with pytest.raises(WorkerError, match=r"needs 9\.0 GB .* with the 8 processors that it gets has more than 8\.0 "):
+        workers.team(Work("any", memory_bytes=9_000_000_000)).__enter__()
 
 
 def test_modules_of_the_current_folder_are_sent_and_imported_where_they_are_not(

@@ -88,7 +88,8 @@ def fine_tune(
         labelled: whether labels are of the form that the heads say. Otherwise they do not count.
         patience: training ends after this many epochs without noticeable progress.
         seed: determines everything random.
-        augment: how training images are varied, see `legodnn.blocks.training.variation`; labels stay as they are.
+        augment: how training images are varied, see `legodnn.blocks.training.variation`. Classes and answers of yes or
+            no stay as they are; labels that are numbers do not count then, since they may be places in an image.
         checkpoint: where training is saved now and then, and from where it goes on.
         progress: is told of every step.
 
@@ -103,6 +104,8 @@ def fine_tune(
     tuner = Tuner(model, student, heads)
     tuner(data.train.x[:1])  # builds it
     compile_for(tuner, learning_rate, epochs * batches.per_epoch)
+    # Numbers may be places in an image, and these move as it is varied.
+    labelled = labelled and not (augment and heads[0].kind == "numbers")
     labelled = labelled and all(_has_vector_labels(student, split) for split in (data.train, data.val))
     training = _FineTuning(tuner, Student(model.name, 0, student), data, batches, labelled, patience, augment)
     loop(training, batches, epochs, f"fine-tuning {model.name}", checkpoint=checkpoint, progress=progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -48,6 +49,21 @@ def test_labels_whose_form_no_head_says_do_not_count(model_file: Path, few: Data
         found.append(student.get_weights())
     for a, b in zip(*found, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_numbers_that_may_be_places_do_not_count_where_images_are_varied(model_file: Path, few: Dataset) -> None:
+    model, heads = keras.saving.load_model(model_file), [Head("numbers", "r2", "linear")]
+    rng = np.random.default_rng(0)
+    parts: Any = {name: Split(s.x, rng.random((len(s), 10))) for name in ("train", "val") for s in [getattr(few, name)]}
+    numbers = replace(few, **parts)
+
+    def student_of(labelled: bool, augment: tuple[Variation, ...]) -> np.ndarray:
+        student = descendant(model, 0.5)
+        fine_tune(model, student, numbers, 1, 32, heads=heads, labelled=labelled, augment=augment)
+        return np.concatenate([w.ravel() for w in student.get_weights()])
+
+    np.testing.assert_array_equal(student_of(True, ("flips",)), student_of(False, ("flips",)))
+    assert np.abs(student_of(True, ()) - student_of(False, ())).max() > 1e-5
 
 
 @pytest.mark.parametrize("steps", [3, 5])

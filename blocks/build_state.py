@@ -12,7 +12,7 @@ can be killed at any moment and the same command goes on.
       *.state.npz            the last checkpoint of a training that is not finished
       left_out.json          options that cannot be made, and why
       files/block1/s0.4.tflite ...
-      evaluated.json         accuracy of compositions evaluated so far
+      evaluated-....json     accuracy of compositions evaluated so far, by a digest of the metric's code
 
 A build that ends before it has finished anything, as when it is refused, leaves no folder.
 

@@ -11,11 +11,11 @@ from legodnn.blocks.accuracy.loss_fit import Fit
 from legodnn.blocks.accuracy.option_chain import OptionChain, Stage
 from legodnn.blocks.accuracy.sampling import single_swaps
 from legodnn.blocks.build_state import BuildState
-from legodnn.blocks.compression import group_widths, pruned_model, whole_piece
+from legodnn.blocks.compression import check_begun_with, group_widths, pruned_model, whole_piece
 from legodnn.blocks.cutting.extract import output_names
+from legodnn.blocks.evaluation_stage import measurements_file
 from legodnn.blocks.export.options import export_options
 from legodnn.blocks.importing.opening import in_float32
-from legodnn.blocks.importing.source_digest import source_digests
 from legodnn.blocks.jobs.local_processes import LocalProcesses
 from legodnn.blocks.kept_channels import kept_channels
 from legodnn.blocks.manifest import store_manifest
@@ -55,7 +55,7 @@ def compress_to_store(
         source.check(source.rate(), allow_chance)
         pieces = [whole_piece(source.model)]
         with BuildState(path, recipe) as work:
-            work.check_source(source_digests(source.model, source.data))
+            check_begun_with(work, recipe, source)
             made = [pruned_model(work, recipe, source, share, progress) for share in recipe.shares]
             lost = shares_lost([group_widths(source.model, removed) for _, removed in made])
             work.recipe = recipe = recipe.model_copy(update={"sparsities": lost})
@@ -67,7 +67,7 @@ def compress_to_store(
             chain = OptionChain(
                 [Stage(p.inputs, p.outputs, [o.runner for o in options[p.name]]) for p in pieces], output_names(pieces)
             )
-            known = KeptMeasurements(work.path / "evaluated.json")
+            known = KeptMeasurements(measurements_file(work, source.metric))
             every = single_swaps(chain.sizes)
             missing = [c for c in every if c not in known]
             for composition, measured in evaluate(

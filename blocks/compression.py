@@ -29,7 +29,7 @@ from legodnn.blocks.importing.checks import check_shapes, check_weights
 from legodnn.blocks.importing.data import input_arrays
 from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.importing.opening import as_given, in_float32
-from legodnn.blocks.importing.source_digest import source_digests
+from legodnn.blocks.importing.source_digest import function_digest, source_digests
 from legodnn.blocks.jobs.local_processes import LocalProcesses
 from legodnn.blocks.pruning.allocation import PruningProblem, Target, pose
 from legodnn.blocks.pruning.draw_widths import GroupWidth
@@ -118,7 +118,7 @@ def compress(
         log_dequantisation(recipe, source, LocalProcesses(1))
         piece = whole_piece(source.model)
         with BuildState(path, recipe) as work:
-            work.check_source(source_digests(source.model, source.data))
+            check_begun_with(work, recipe, source)
             student, removed = pruned_model(work, recipe, source, recipe.shares[0], progress)
             batch = evaluation_batch([piece])
             train = source.data.train
@@ -137,6 +137,22 @@ def compress(
             work.remove()
     groups = group_widths(source.model, removed)
     return Compressed(path, source.metric_name, source.described, groups, before, after)
+
+
+def check_begun_with(work: BuildState, recipe: CompressionRecipe, source: BuildSource) -> None:
+    """Refuse a work folder that was begun with another model or other data, or whose widths another metric judged.
+
+    Args:
+        work: the work folder.
+        recipe: what is compressed. The code of a metric of the user's own counts where it judges widths.
+        source: the original and the data.
+
+    Raises:
+        StoreError: the folder is of something else, or damaged.
+    """
+    judges = recipe.judged_by == "labels" and recipe.metric is not None and ":" in recipe.metric
+    digests = {"metric": function_digest(source.metric)} if judges else {}
+    work.check_source({**source_digests(source.model, source.data), **digests})
 
 
 def whole_piece(model: keras.Model) -> Piece:

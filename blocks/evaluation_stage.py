@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
@@ -12,12 +13,14 @@ from legodnn.blocks.accuracy.accuracy_model import Evaluated, measure
 from legodnn.blocks.accuracy.kept_measurements import KeptMeasurements
 from legodnn.blocks.accuracy.loss_fit import Fit
 from legodnn.blocks.accuracy.measurement_report import measurement_report
+from legodnn.blocks.accuracy.metrics import Metric
 from legodnn.blocks.accuracy.option_chain import OptionChain, Stage
 from legodnn.blocks.accuracy.sampling import draw_compositions
 from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.cutting.extract import Piece, output_names
 from legodnn.blocks.evaluation_job import evaluate_by, evaluation_work
 from legodnn.blocks.export.options import ExportedOptions, uniform_compositions
+from legodnn.blocks.importing.source_digest import function_digest
 from legodnn.blocks.jobs.job import Workers
 from legodnn.blocks.source import BuildSource
 from legodnn.blocks.undivided import check_undivided
@@ -55,7 +58,7 @@ def evaluate_options(
     chain = OptionChain(stages, output_names(pieces))
     originals = [options[p.name][0].runner for p in pieces]
     check_undivided(pieces, originals, source.model, source.val.first(_UNDIVIDED_IMAGES).x)
-    known = KeptMeasurements(work.path / "evaluated.json")
+    known = KeptMeasurements(measurements_file(work, source.metric))
     uniform = uniform_compositions(recipe, [options[p.name] for p in pieces])
     costs = [np.array([o.costs for o in options[p.name]], np.float64) for p in pieces]
     with _measuring(work, source, pieces, options, workers, progress) as evaluated:
@@ -75,6 +78,16 @@ def evaluate_options(
     sample = draw_compositions(chain.sizes, recipe.samples, recipe.seed)
     log.info(measurement_report(uniform, known, sample, accuracy))
     return accuracy, fit
+
+
+def measurements_file(work: BuildState, metric: Metric) -> Path:
+    """Return where measurements by a metric are kept; one of the user's own whose code has changed measures anew.
+
+    Args:
+        work: the work folder.
+        metric: what measures.
+    """
+    return work.path / f"evaluated-{function_digest(metric)}.json"
 
 
 @contextmanager

@@ -37,6 +37,14 @@ def source_digests(model: keras.Model, data: Dataset) -> dict[str, str]:
     return {"model": _of_model(model), "data": _of_data(data)}
 
 
+def function_digest(function: Any) -> str:
+    """Return a short digest of the code of a function, and of what it holds, functions included.
+
+    What its code calls in turn is not seen.
+    """
+    return hashlib.sha256(json.dumps(_plain(function)).encode()).hexdigest()[:8]
+
+
 def _of_model(model: keras.Model) -> str:
     found = hashlib.sha256()
     numbers: dict[int, int] = {}  # of tensors, and of operations, by their `id()`, as they occur

@@ -7,6 +7,7 @@ blocks.export.latency, blocks.training.fine_tune.
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,30 @@ def test_a_metric_of_ones_own_measures_and_does_not_say_how_labels_train(
     found = compress(recipe, tmp_path / "small.keras")
     assert found.metric == "right"
     assert min(found.before.metric, found.after.metric) > 0.75
+
+
+def test_widths_that_another_metric_judged_are_refused(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def judged_by(body: str) -> None:
+        (tmp_path / "judge_of_compress.py").write_text(f"def judge(outputs, labels):\n    return {body}\n")
+        sys.modules.pop("judge_of_compress", None)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.syspath_prepend(tmp_path)
+    recipe = halved(model).model_copy(
+        update={"strategy": "exact", "judged_by": "labels", "metric": "judge_of_compress:judge", "searched_images": 20}
+    )
+    judged_by("float((outputs[0].argmax(axis=1) == labels).mean())")
+    with monkeypatch.context() as patched:
+        patched.setattr(compression, "fine_tune", killed)
+        with pytest.raises(KeyboardInterrupt):
+            compress(recipe, tmp_path / "small.keras")
+    judged_by("1 + float((outputs[0].argmax(axis=1) == labels).mean())")
+    with pytest.raises(StoreError, match="holds an unfinished build of another metric under the same name"):
+        compress(recipe, tmp_path / "small.keras")
 
 
 @pytest.mark.slow

@@ -69,7 +69,8 @@ def build(
         The store.
 
     Raises:
-        ConfigError: mixed precision is wanted where it would be slower, or the number of jobs makes no sense.
+        ConfigError: mixed precision is wanted where it would be slower, the number of jobs makes no sense, or Keras
+            runs on another backend than TensorFlow.
         StoreError: something is at `path` already, or another build is under way or unfinished there.
         WriteError: files cannot be written.
         ModelError: the model cannot be cut, pruned or exported.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from legodnn.blocks.accuracy.chance import Rating, check_above_chance, outputs_of, rate_original
 from legodnn.blocks.accuracy.metrics import Metric, distilled_heads, metric_of
 from legodnn.blocks.accuracy.task_metrics import check_task_labels, reading_of
+from legodnn.blocks.export.convert import check_backend
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.heads import Head
 from legodnn.blocks.importing.labels import check_classes
@@ -69,9 +70,11 @@ def open_source(recipe: Recipe, progress: Progress = no_progress) -> BuildSource
         progress: shows the images that are read.
 
     Raises:
+        ConfigError: Keras runs on another backend than TensorFlow, which exports what is built.
         ModelError: the model cannot be opened.
         DataError: the data cannot be used, does not fit the model, or there is no such metric.
     """
+    check_backend()
     data, model = data_and_model(recipe, progress)
     check_classes(model, data, recipe.metric)
     shapes = [tuple(output.shape[1:]) for output in model.outputs]

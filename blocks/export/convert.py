@@ -25,7 +25,7 @@ from legodnn.blocks.export.ranges import Range, with_ranges
 from legodnn.blocks.export.rewrite import REWRITES, Rewrite, stand_ins
 from legodnn.blocks.importing.difference import TOLERANCE, beyond_rounding
 from legodnn.blocks.importing.graph import alone, as_list, calls, run_calls, submodel
-from legodnn.errors import ModelError
+from legodnn.errors import ConfigError, ModelError
 from legodnn.manifest import Precision
 from legodnn.native_stderr import native_stderr_silenced
 from legodnn.root_logger import same_root_logger
@@ -34,6 +34,19 @@ from legodnn.runtime.tflite.check import check_graph
 from legodnn.runtime.tflite.model_file import Refused, parse_model_file
 
 CHECKED_IMAGES = 4  # on which a converted option is compared with its Keras model
+
+
+def check_backend() -> None:
+    """Refuse Keras on another backend than TensorFlow, which converts models.
+
+    Raises:
+        ConfigError: Keras runs on another one.
+    """
+    if (found := keras.backend.backend()) != "tensorflow":
+        raise ConfigError(
+            f"Keras runs on {found} here, and models are exported by TensorFlow: set KERAS_BACKEND=tensorflow, or make "
+            "that the `backend` of ~/.keras/keras.json"
+        )
 
 
 def convert(

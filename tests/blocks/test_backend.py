@@ -131,3 +131,20 @@ except AttributeError as e:
         assert line.startswith("the offline stage needs Keras and TensorFlow (")
         assert line.endswith("; pip install 'legodnn[train]'")
     assert unknown == "module 'legodnn.blocks' has no attribute 'train'"
+
+
+def test_a_build_under_another_backend_is_refused_before_anything_is_opened(
+    tiny_keras_file: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("jax")
+    code = f"""
+from legodnn.blocks import Recipe, build
+from legodnn.errors import ConfigError
+recipe = Recipe(model={str(tiny_keras_file)!r}, name="net", image_size=12, sparsities=(.5,), precisions=("float32",))
+try:
+    build(recipe, {str(tmp_path / "net")!r}, allow_chance=True)
+except ConfigError as e:
+    print(e)
+"""
+    told = run(code, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu")
+    assert told.startswith("Keras runs on jax here, and models are exported by TensorFlow: set KERAS_BACKEND=")

@@ -120,9 +120,8 @@ def train_jointly(
     mixer = Mixer(levels)
     training = _JointTraining(composer, x, batches, augment)
     loop(training, batches, epochs, "training compositions", checkpoint=checkpoint, log=log, progress=progress)
-    watched = Batches(
-        min(_WATCHED, len(data.val)), min(size, len(data.val) // composer.options * composer.options), seed, False
-    )
+    seen = min(_WATCHED, len(data.val))
+    watched = Batches(seen, min(size, seen // composer.options * composer.options), seed, fill=False)
     if not watched.size:
         return [1.0] * len(levels)
     val = by_name(data.val.x, pieces[0].inputs[0])

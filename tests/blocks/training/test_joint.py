@@ -85,6 +85,19 @@ def test_training_that_does_harm_is_taken_back(weights: list[np.ndarray], digits
         np.testing.assert_array_equal(now, then)
 
 
+def test_harm_is_taken_back_where_a_step_takes_more_images_than_are_watched(
+    weights: list[np.ndarray], digits: Dataset
+) -> None:
+    pieces, students = cut(weights, EVEN)
+    train_jointly(pieces, students, digits, epochs=3, batch_size=32)
+    before = all_weights(flat(students))
+    often: Any = {name: getattr(digits, name).take(np.arange(1300) % 100) for name in ("train", "val")}
+    many = replace(digits, **often)
+    assert set(train_jointly(pieces, students, many, epochs=5, batch_size=2600, learning_rate=0.1)) == {0.0}
+    for now, then in zip(all_weights(flat(students)), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
 def test_descendants_that_have_lost_more_are_trained_at_higher_rates_within_limits(weights: list[np.ndarray]) -> None:
     pieces, students = cut(weights, ((0.01, 0.5, 0.875), (0.5,)))
     whole = next(p.model for p in pieces if p.name == "block1").count_params()

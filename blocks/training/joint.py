@@ -205,4 +205,4 @@ class _JointTraining:
 
     def _check_finite(self, *arrays: NDArray[Any]) -> None:
         if not all(np.isfinite(a).all() for a in arrays):
-            raise ModelError("training of compositions diverged; lower the learning rate")
+            raise ModelError("training of compositions diverged; build without it (joint_epochs = 0)")

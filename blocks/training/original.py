@@ -109,7 +109,10 @@ class _OriginalTraining:
 
     def _check_finite(self, *arrays: NDArray[Any]) -> None:
         if not all(np.isfinite(a).all() for a in arrays):
-            raise ModelError(f"training {self._model.name} diverged; lower the learning rate or look at the data")
+            raise ModelError(
+                f"training {self._model.name} diverged; look at the data and at the range of its inputs, or train it "
+                "elsewhere and give it with train_epochs = 0"
+            )
 
 
 def label_loss(head: Head) -> keras.losses.Loss:

@@ -123,12 +123,15 @@ def _part(head: Head, labelled: bool) -> Callable[[Array, NDArray[Any]], float]:
 def _top1(scores: Array, labels: NDArray[Any]) -> float:
     """Return the share of images, or places in them, whose largest score is the label's.
 
+    Places whose number is below 0, or not below the number of classes, do not count ("void").
+
     Args:
         scores: shape (n, ..., classes).
         labels: class numbers, shape (n, ...) or (n, ..., 1); or one-hot labels or another model's scores, shape
             (n, ..., classes), of which the largest counts.
     """
-    return float((scores.argmax(axis=-1) == _classes(scores, labels)).mean())
+    truth, counted = _classes(scores, labels)
+    return _share(scores.argmax(axis=-1) == truth, counted)
 
 
 def _top5(scores: Array, labels: NDArray[Any]) -> float:
@@ -137,38 +140,46 @@ def _top5(scores: Array, labels: NDArray[Any]) -> float:
     Of equal scores those of lower class numbers count as larger.
     """
     best = np.argsort(-scores, axis=-1, kind="stable")[..., :5]
-    return float((best == _classes(scores, labels)[..., None]).any(axis=-1).mean())
+    truth, counted = _classes(scores, labels)
+    return _share((best == truth[..., None]).any(axis=-1), counted)
 
 
-def _classes(scores: Array, labels: NDArray[Any]) -> NDArray[Any]:
-    """Return labels as class numbers, shape (n, ...), for scores of shape (n, ..., classes).
+def _share(right: NDArray[Any], counted: NDArray[Any]) -> float:
+    """Return the share of what counts that is right; 0 where nothing counts."""
+    return float(right[counted].mean()) if counted.any() else 0.0
+
+
+def _classes(scores: Array, labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Return labels as class numbers, and which of them are numbers of a class, both of shape (n, ...).
+
+    Args:
+        scores: shape (n, ..., classes).
+        labels: see `_top1`.
 
     Raises:
         DataError: the labels have another shape.
     """
     if labels.shape == scores.shape:
-        return labels.argmax(axis=-1)  # type: ignore[no-any-return]
-    if labels.shape not in (scores.shape[:-1], (*scores.shape[:-1], 1)):
+        truth = labels.argmax(axis=-1)
+    elif labels.shape in (scores.shape[:-1], (*scores.shape[:-1], 1)):
+        truth = labels.reshape(scores.shape[:-1]).astype(np.int64)
+    else:
         raise DataError(
             f"labels of shape {labels.shape} for scores of shape {scores.shape}; give one class number each"
         )
-    return labels.reshape(scores.shape[:-1])
+    return truth, (truth >= 0) & (truth < scores.shape[-1])
 
 
 def _mean_iou(scores: Array, labels: NDArray[Any]) -> float:
-    """Return the intersection over union of a class, as the mean over the classes that occur; see `_top1`.
-
-    Places whose number is below 0, or not below the number of classes, do not count ("void").
-    """
-    truth = _classes(scores, labels).astype(np.int64)
-    counted = (truth >= 0) & (truth < scores.shape[-1])
+    """Return the intersection over union of a class, as the mean over the classes that occur; see `_top1`."""
+    truth, counted = _classes(scores, labels)
     return mean_iou_of(class_pairs(truth[counted], scores.argmax(axis=-1)[counted], scores.shape[-1]))
 
 
 def _binary_accuracy(threshold: float, values: Array, labels: NDArray[Any], yes: int | None) -> float:
     """Return the share of values that are on the label's side of the threshold; see `_decisions`."""
     found, truth, counted = _decisions(threshold, values, labels, yes)
-    return float((found == truth)[counted].mean()) if counted.any() else 0.0
+    return _share(found == truth, counted)
 
 
 def _binary_iou(threshold: float, values: Array, labels: NDArray[Any], yes: int | None) -> float:

@@ -36,7 +36,7 @@ class Score(Protocol):
 class TopScores:
     """The share of images, or places in them, whose label's score is among the `count` largest.
 
-    Of equal scores the first are larger.
+    Of equal scores the first are larger. Labels that are no class, as of void places in maps, do not count.
     """
 
     def __init__(self, count: int = 1) -> None:
@@ -48,11 +48,11 @@ class TopScores:
         classes = _classes(output, label)
         best = np.argsort(-output, axis=-1, kind="stable")[..., : self._count]
         self._hits += int((best == classes[..., None]).any(axis=-1).sum())
-        self._all += classes.size
+        self._all += int(((classes >= 0) & (classes < output.shape[-1])).sum())
 
     def value(self) -> float:
         """Return the score, 0 to 1."""
-        return self._hits / self._all
+        return self._hits / self._all if self._all else 0.0
 
 
 class MeanIou:

@@ -47,6 +47,13 @@ def test_top5_counts_labels_among_the_five_largest_scores() -> None:
     assert top5([np.stack([outputs, outputs])], np.array([[0, 6, 1], [0, 0, 1]])) == pytest.approx(5 / 6)
 
 
+def test_void_places_are_neither_right_nor_wrong() -> None:
+    found = np.array([[0, 0, 1], [1, 1, 2]])
+    truth = np.array([[0, 6, 1], [1, 255, -1]])
+    assert top1([scores(found, 7)], truth) == top5([scores(found, 7)], truth[..., None]) == 3 / 4
+    assert top1([scores(found, 7)], np.full_like(truth, -1)) == 0
+
+
 def test_binary_accuracy_is_the_share_of_right_answers() -> None:
     probabilities = np.array([[0.9], [0.4], [0.6], [0.1]], np.float32)
     labels = np.array([1, 1, 0, 0])

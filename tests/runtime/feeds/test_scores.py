@@ -37,6 +37,8 @@ def test_they_are_the_metrics(seed: int) -> None:
     maps, regions = rng.normal(size=(6, 4, 3, 5)).astype(np.float32), rng.integers(-1, 7, (6, 4, 3))
     assert scored(maps, regions) == pytest.approx(mean_iou([maps], regions))
     assert scored(maps, regions[..., None]) == pytest.approx(mean_iou([maps], regions))
+    assert scored(maps, regions, "top1") == pytest.approx(top1([maps], regions))
+    assert scored(maps, regions, "top1") == (maps.argmax(axis=-1) == regions)[(regions >= 0) & (regions < 5)].mean()
     numbers = scores + rng.normal(size=scores.shape)
     assert scored(scores, numbers) == pytest.approx(r2([scores], numbers))
     assert scored(scores[:, :1], numbers[:, 0]) == pytest.approx(r2([scores[:, :1]], numbers[:, :1]))

@@ -218,10 +218,19 @@ def makes_classifier(spec: str) -> bool:
 
 
 def _classes(data: Dataset) -> int:
-    """Return the number of classes in the data, by their names or their numbers; 10 if it has neither."""
-    y = data.train.y
-    numbered = isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "iu"
-    return len(data.labels) or (max(int(np.max(y)) + 1, 2) if y is not None and numbered else 10)
+    """Return how many outputs a model that is made for data gets: as many as classes have names, or as labels tell.
+
+    Labels are class numbers, of which the largest in any part counts, or have a column for each output, as one-hot ones
+    have. 10 where labels are of another form, and without any.
+    """
+    labels = [split.y for split in (data.train, data.val, data.test) if split.y is not None]
+    given = [y for y in labels if isinstance(y, np.ndarray) and y.dtype.kind in "biuf"]
+    if data.labels or not given or len(given) < len(labels):
+        return len(data.labels) or 10
+    if all(y.ndim == 2 and y.shape[1] > 1 for y in given):
+        return int(given[0].shape[1])
+    numbers = all(y.size == len(y) and y.dtype.kind != "f" for y in given)
+    return max(2, *(int(y.max()) + 1 for y in given)) if numbers else 10
 
 
 def applications() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -13,6 +14,7 @@ from keras import layers
 from legodnn.blocks import build
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.labels import check_classes
+from legodnn.blocks.importing.models import model_of
 from legodnn.errors import DataError
 from legodnn.recipe import Recipe
 
@@ -125,3 +127,18 @@ def test_a_gray_model_that_is_not_square_is_built_from_a_folder_in_parts(saved: 
         ("a", "b", "c"),
     )
     assert store.manifest.accuracy.data == "photos, 120 validation images"
+
+
+@pytest.mark.parametrize(
+    ("y", "outputs"),
+    [(SOME, 3), (SOME[:, None], 3), (SOME > 0, 2), (np.eye(4)[SOME], 4), (SOME * 1.5, 10), (None, 10)],
+)
+def test_labels_tell_how_many_outputs_a_model_gets_that_is_made_for_them(y: np.ndarray | None, outputs: int) -> None:
+    recipe = Recipe(model="resnet20", name="x", width=0.1, train_epochs=1)
+    assert model_of(recipe, data(y)).output_shape == (None, outputs)
+
+
+def test_a_class_that_only_the_test_images_show_has_an_output() -> None:
+    recipe = Recipe(model="resnet20", name="x", width=0.1, train_epochs=1)
+    rare = replace(data(SOME), test=data(SOME + 4).test)
+    assert model_of(recipe, rare).output_shape == (None, 7)

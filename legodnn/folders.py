@@ -8,7 +8,7 @@ their names, as by Keras and torchvision. This module knows nothing about pixels
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,16 +67,22 @@ def image_files(folder: Path, error: type[LegoError]) -> list[Path]:
     return sorted(found)
 
 
-def split_folders(folder: Path, error: type[LegoError]) -> dict[str, Path]:
+def split_folders(folder: Path, error: type[LegoError], beside: Collection[str] = ()) -> dict[str, Path]:
     """Return a data set's folders for 'train', 'val' and 'test', as far as it has them; empty if it is not divided.
 
     They are called train or training; val, valid or validation; test or testing, in capitals or not.
+
+    Args:
+        folder: the folder.
+        error: the type to raise.
+        beside: names of folders that may lie beside them, and are left alone.
 
     Raises:
         error: two folders are for the same split, other folders or images lie beside them, or there are two or more
             without train.
     """
-    folders, files = _visible(folder, error)
+    found, files = _visible(folder, error)
+    folders = [entry for entry in found if entry.name not in beside]
     named = [(entry, _SPLITS[entry.name.lower()]) for entry in folders if entry.name.lower() in _SPLITS]
     kinds = [kind for _, kind in named]
     # A class may be called train or test. But two such names, or a single folder of such a name, are the splits.

@@ -1,7 +1,8 @@
 """Images that are normal, and some that are not: `train` holds normal images, `test` both, in a folder for each kind.
 
-The kinds of `train` are normal, every other kind of `test` is an anomaly (MVTec AD is laid out so: `good` in both).
-Without `val`, half of `test` is for validation, since a metric needs both kinds.
+The kinds of `train` are normal, every other kind of `test` is an anomaly (MVTec AD is laid out so: `good` in both). Its
+`ground_truth`, which shows where anomalies are, may lie beside them. Without `val`, half of `test` is for validation,
+since a metric needs both kinds.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from legodnn.arrays import Ints
 from legodnn.blocks.importing.annotations.parts import AnnotatedPart, part_folders
 from legodnn.errors import DataError
 from legodnn.folders import image_files
+
+_MASKS = "ground_truth"  # of MVTec AD
 
 
 def read_normality(root: Path, seed: int) -> dict[str, AnnotatedPart]:
@@ -24,13 +26,22 @@ def read_normality(root: Path, seed: int) -> dict[str, AnnotatedPart]:
         seed: by which `test` is halved.
 
     Raises:
-        DataError: there is no train or test, or a part for measuring lacks one of both.
+        DataError: there is no train or test, train holds no images, or a part for measuring lacks one of both.
     """
-    folders = part_folders(root)
+    folders = part_folders(root, beside=(_MASKS,))
     if "test" not in folders:
         raise DataError(f"{root} has no folders train and test: train with normal images, test with anomalies as well")
-    normal = {entry.name for entry in folders["train"].iterdir() if entry.is_dir()}
-    parts = {part: _part(folder, normal) for part, folder in folders.items()}
+    kinds = {part: _kinds(folder) for part, folder in folders.items()}
+    normal = {*kinds["train"].values()} - {""}  # an empty folder there says nothing
+    for file in (file for of_part in kinds.values() for file, kind in of_part.items() if not kind):
+        told = " or ".join(sorted(normal)) or "good"
+        raise DataError(f"{file} lies in no folder of its kind; put it into {told}, or another if it is no normal one")
+    if not normal:
+        raise DataError(f"{folders['train']} holds no images; it must hold normal ones, in a folder for each kind")
+    parts = {
+        part: ([*of_part], np.array([int(kind not in normal) for kind in of_part.values()], np.int64))
+        for part, of_part in kinds.items()
+    }
     for part, (_, labels) in parts.items():
         if part != "train" and len(set(labels.tolist())) < 2:
             raise DataError(f"{folders[part]} must hold normal images ({', '.join(sorted(normal))}) and anomalies")
@@ -43,13 +54,7 @@ def read_normality(root: Path, seed: int) -> dict[str, AnnotatedPart]:
     return {part: AnnotatedPart(tuple(files), labels) for part, (files, labels) in parts.items()}
 
 
-def _part(folder: Path, normal: set[str]) -> tuple[list[Path], Ints]:
-    """Return the images of a part, and for each 0 if it is of a normal kind, else 1."""
-    files = image_files(folder, DataError)
-    kinds = [file.relative_to(folder).parts[0] for file in files]
-    if loose := [file for file, kind in zip(files, kinds, strict=True) if kind == file.name]:
-        told = " or ".join(sorted(normal)) or "good"
-        raise DataError(
-            f"{loose[0]} lies in no folder of its kind; put it into {told}, or another if it is no normal one"
-        )
-    return files, np.array([int(kind not in normal) for kind in kinds], np.int64)
+def _kinds(folder: Path) -> dict[Path, str]:
+    """Return by image the folder of its kind, in the order of the images' paths; "" if it lies in none."""
+    inside = {file: file.relative_to(folder).parts for file in image_files(folder, DataError)}
+    return {file: names[0] if len(names) > 1 else "" for file, names in inside.items()}

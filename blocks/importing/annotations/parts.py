@@ -5,7 +5,7 @@ The readers beside this module find files and labels; places of labels are moved
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,14 @@ class AnnotatedPart:
     labels: NDArray[Any] | None
 
 
-def part_folders(root: Path) -> dict[str, Path]:
-    """Return the folders train, val and test by these names, or the whole folder as train; DataError if it is none."""
+def part_folders(root: Path, beside: Collection[str] = ()) -> dict[str, Path]:
+    """Return the folders train, val and test by these names, or the whole folder as train; DataError if it is none.
+
+    Folders that are called as `beside` says may lie beside them, and are left alone.
+    """
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; it must hold images and what they are labelled with (docs/tasks.md)")
-    return split_folders(root, DataError) or {"train": root}
+    return split_folders(root, DataError, beside) or {"train": root}
 
 
 def named_picture(folder: Path, name: str, where: str) -> Path:

@@ -67,9 +67,24 @@ def test_kinds_of_training_are_normal_and_the_test_images_are_halved(tmp_path: P
     assert (np.asarray(data.val.y).sum(), np.asarray(data.test.y).sum()) == (10, 10)
 
 
+def test_mvtecs_masks_lie_beside_and_an_empty_folder_makes_no_kind_normal(tmp_path: Path) -> None:
+    kinds(tmp_path, train_good=12, test_good=22, test_scratch=11, test_hole=9)
+    save(tmp_path / "ground_truth" / "scratch" / "0_mask.png", gray(0))
+    (tmp_path / "license.txt").write_text("a license")
+    (tmp_path / "train" / "hole").mkdir()
+    parts = read_normality(tmp_path, 0)
+    assert {part: len(each.files) for part, each in parts.items()} == {"train": 12, "val": 21, "test": 21}
+    for each in parts.values():
+        assert each.labels is not None
+        assert each.labels.tolist() == [file.parent.name != "good" for file in each.files]
+
+
 def test_parts_that_cannot_be_measured_on_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no folders train and test"):
         read_normality(kinds(tmp_path / "a", good=3), 0)
+    (tmp_path / "d" / "train" / "good").mkdir(parents=True)
+    with pytest.raises(DataError, match="train holds no images; it must hold normal ones, in a folder for each kind"):
+        read_normality(kinds(tmp_path / "d", test_good=3, test_hole=3), 0)
     with pytest.raises(DataError, match=r"test must hold normal images \(good\) and anomalies"):
         read_normality(kinds(tmp_path / "b", train_good=3, test_good=3), 0)
     save(kinds(tmp_path / "c", train_good=3, test_good=3, test_hole=3) / "test" / "loose.png")

@@ -82,11 +82,17 @@ def _document(folder: Path) -> tuple[Path, Mapping[str, Any]]:
 
 
 def coco_pictures(file: Path, document: Mapping[str, Any]) -> dict[int, Path]:
-    """Return the picture of each id; DataError if one is not beside the file."""
-    return {
-        image["id"]: named_picture(file.parent, image["file_name"], f"{file}: images[{number}]")
-        for number, image in enumerate(document["images"])
-    }
+    """Return the picture of each id; DataError if one is not beside the file, or two have one id."""
+    pictures: dict[int, Path] = {}
+    for number, image in enumerate(document["images"]):
+        where = f"{file}: images[{number}]"
+        picture = named_picture(file.parent, image["file_name"], where)
+        if (first := pictures.setdefault(image["id"], picture)) != picture:
+            raise DataError(
+                f"{where} has the id {image['id']} of {first.name}: give each picture an id of its own, also in its "
+                "annotations"
+            )
+    return pictures
 
 
 class CocoObject(NamedTuple):

@@ -153,6 +153,16 @@ def test_cocos_boxes_that_do_not_fit_are_refused_by_annotation(
         read_coco(tmp_path, SAME)
 
 
+def test_boxes_whose_id_two_pictures_of_coco_have_are_of_neither(tmp_path: Path) -> None:
+    images = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}]
+    coco(tmp_path, {"images": [*images, {"id": 1, "file_name": "./a.jpg"}]})  # the same once more
+    _, parts = read_coco(tmp_path, SAME)
+    assert [file.name for file in parts["train"].files] == ["a.jpg", "b.jpg"]
+    coco(tmp_path, {"images": [*images, {"id": 2, "file_name": "a.jpg"}]})  # as where two files were put together
+    with pytest.raises(DataError, match=r"images\[2\] has the id 2 of b\.jpg: give each picture an id of its own"):
+        read_coco(tmp_path, SAME)
+
+
 def test_a_folder_has_one_file_of_coco(tmp_path: Path) -> None:
     coco(tmp_path)
     (tmp_path / "more.json").write_text("{}")

@@ -50,16 +50,18 @@ def check_pillow() -> None:
 
 @contextmanager
 def opened_image(file: Path, error: type[LegoError]) -> Iterator[Any]:
-    """Open an image file without reading its pixels."""
+    """Open an image file without reading its pixels; what its decoder raises then, or later on, becomes the error."""
     check_pillow()
     from PIL import Image
 
     try:
-        image = Image.open(file, formats=FORMATS)
-    except (OSError, ValueError, Image.DecompressionBombError) as e:
-        raise error(f"cannot read {file} as an image ({e!s:.200}); replace or remove it") from None
-    with image:
-        yield image
+        with Image.open(file, formats=FORMATS) as image:
+            yield image
+    except LegoError:
+        raise
+    except Exception as e:  # decoders of damaged files raise anything
+        reason = " ".join(str(e).split()) or type(e).__name__
+        raise error(f"cannot read {file} as an image ({reason:.200}); replace or remove it") from None
 
 
 def picture_size(file: Path, error: type[LegoError]) -> tuple[int, int]:

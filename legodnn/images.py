@@ -169,10 +169,7 @@ def read_indices(file: Path, error: type[LegoError]) -> NDArray[np.uint8]:
     with opened_image(file, error) as image:
         if image.mode not in ("1", "L", "P"):
             raise error(f"{file} is a picture of colours ({image.mode}); a mask has one channel, of class numbers")
-        try:
-            return np.asarray(image).astype(np.uint8)
-        except OSError as e:
-            raise error(f"cannot read {file} as an image ({e}); replace or remove it") from None
+        return np.asarray(image).astype(np.uint8)
 
 
 def fit_array(picture: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:

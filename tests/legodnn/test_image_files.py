@@ -1,4 +1,4 @@
-"""What the heads of image files say: how much memory reading one takes."""
+"""What the heads of image files say: how large the pictures are, and how much memory reading one takes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from legodnn.image_files import decode_smaller, decoding_bytes
+from legodnn.errors import DataError
+from legodnn.image_files import decode_smaller, decoding_bytes, picture_size
 from legodnn.images import load
 from legodnn.tensor_spec import InputSpec
 
@@ -28,6 +29,17 @@ def picture(side: int, kind: str, mode: str, **settings: object) -> bytes:
 def test_what_is_refused_by_its_head_takes_nothing() -> None:
     for content in (b"no picture", picture(10_000, "PNG", "1")):
         assert decoding_bytes(content, (8, 8, 3)) == 0
+
+
+def test_pictures_whose_pixels_or_exif_are_damaged_have_no_size(tmp_path: Path) -> None:
+    """The heads of PNG files do not tell whether EXIF follows behind the pixels, so these are read too."""
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    for name, exif in (("cut.png", None), ("exif.png", b"Exif\0\0none at all")):
+        noise.save(tmp_path / name, **({"exif": exif} if exif else {}))
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:4000])
+    for file in sorted(tmp_path.iterdir()):
+        with pytest.raises(DataError, match=rf"cannot read .*{file.name} as an image \(.*\); replace or remove it"):
+            picture_size(file, DataError)
 
 
 _WEIGH = """

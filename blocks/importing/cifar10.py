@@ -1,4 +1,4 @@
-"""Reading the original files of CIFAR-10, which are pickles, without running any code that they hold."""
+"""CIFAR-10: its original files, which are pickles, read without running any code that they hold; or a download."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from legodnn.blocks.importing.graph import on_one_line
 from legodnn.errors import DataError
 
 CIFAR10_LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -28,6 +30,22 @@ def read_cifar10(folder: Path) -> tuple[Batch, Batch]:
     parts = [_read_batch(folder / f"data_batch_{i}") for i in range(1, 6)]
     train = np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
     return train, _read_batch(folder / "test_batch")
+
+
+def download_cifar10() -> tuple[Batch, Batch]:
+    """Return what Keras downloads, or has downloaded before, as `read_cifar10` does, but with labels of shape (n, 1).
+
+    Raises:
+        DataError: it cannot be downloaded.
+    """
+    try:
+        found: tuple[Batch, Batch] = keras.datasets.cifar10.load_data()
+    except Exception as e:  # Keras reports a failed download by the class Exception itself
+        reason = on_one_line(e)
+        raise DataError(
+            f"cannot download CIFAR-10: {reason}; get its files, and give their folder, cifar10:DIR"
+        ) from None
+    return found
 
 
 class _ArraysOnly(pickle.Unpickler):

@@ -26,7 +26,7 @@ from legodnn.blocks.importing.annotations.normality import read_normality
 from legodnn.blocks.importing.annotations.parts import AnnotatedPart, annotated_dataset
 from legodnn.blocks.importing.annotations.points import read_points
 from legodnn.blocks.importing.annotations.voc import read_voc
-from legodnn.blocks.importing.cifar10 import CIFAR10_LABELS, read_cifar10
+from legodnn.blocks.importing.cifar10 import CIFAR10_LABELS, download_cifar10, read_cifar10
 from legodnn.blocks.importing.data import (
     SHARES,
     SPLITS,
@@ -268,7 +268,7 @@ def _digits(seed: int, size: tuple[int, int], scaling: Scaling | None) -> Datase
 
 
 def _cifar10(folder: Path | None, seed: int, scaling: Scaling | None) -> Dataset:
-    found = keras.datasets.cifar10.load_data() if folder is None else read_cifar10(folder)
+    found = download_cifar10() if folder is None else read_cifar10(folder)
     scaling = scaling or Scaling(mean=_IMAGENET_MEAN, std=_IMAGENET_STD)
     whole, test = (
         Split(_scaled("cifar10", pixels, scaling), labels.reshape(-1).astype(np.int64)) for pixels, labels in found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -105,6 +107,21 @@ def test_a_damaged_batch_loads_or_is_refused(data: st.DataObject, tmp_path_facto
         (folder / name).write_bytes(content)
     with pytest.raises(DataError):  # whole ones are too few
         load_data(f"cifar10:{folder}")
+
+
+@pytest.mark.slow
+def test_a_download_that_fails_is_told_in_a_line(tmp_path: Path) -> None:
+    code = (
+        "from legodnn.blocks.importing.data_sources import load_data\n"
+        "from legodnn.errors import DataError\n"
+        "try:\n    load_data('cifar10')\n"
+        "except DataError as e:\n    print(e)\n"
+    )
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    environment = {**os.environ, **nowhere, "KERAS_HOME": str(tmp_path), "no_proxy": ""}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1].startswith("cannot download CIFAR-10: URL fetch failure on ")
+    assert done.stdout.strip().endswith("cifar10:DIR")
 
 
 @pytest.mark.data

@@ -26,6 +26,7 @@ from legodnn.runtime.device.processor import usable_cores
 from legodnn.runtime.device.thermal import read_thermal
 
 _LEAST_CORES = 0.02  # a process that uses fewer is not counted as a competitor
+_LEAST_S = 0.25  # over fewer seconds a tick of the kernel's count, 10 ms, would look like whole processors
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Readings:
         cores_total: how many processors the device has.
         cores_allowed: how many of them this process may use, or fewer if its group has a quota of time: what the others
             in that group leave of it, or this process's share if that is more.
-        busy_cores: processor seconds that all processes used in each second since the reading before.
+        busy_cores: processor seconds that all processes used in each second since the reading before (`Monitor.read`).
         own_cores: the same, of this process and its children.
         competing: the part of `busy_cores` that others used, and their weights beside this process. Processes that
             cannot be seen or do hardly anything are not among them.
@@ -92,7 +93,7 @@ class _Spent:
 
 
 class Monitor:
-    """Reads the state of the device. It remembers how much processor time had been used at the last reading."""
+    """Reads the state of the device. It remembers how much processor time had been used at the last readings."""
 
     def __init__(self, root: Path = Path("/")) -> None:
         """Make a monitor of this device.
@@ -104,19 +105,23 @@ class Monitor:
         self._root = root
         self._vcgencmd = shutil.which("vcgencmd")
         self._last: _Spent | None = None
+        self._before: _Spent | None = None  # the one before that, by `_LEAST_S` at least
 
     def read(self) -> Readings:
         """Read the state of the device. This takes a few milliseconds.
 
-        Figures of processor time cover the time since the last reading, and are None at the first one.
+        Figures of processor time cover the time since the last reading, or since the one before it where that was just
+        now, and are None at the first one.
 
         Raises:
             OSError: the system does not even tell its memory.
         """
         memory, group = psutil.virtual_memory(), read_group(self._root)
         thermal = read_thermal(self._root, self._vcgencmd)
-        last, now = self._last, _spent(group.used_s)
-        self._last = now
+        now = _spent(group.used_s)
+        if self._last is None or now.time_s - self._last.time_s >= _LEAST_S:
+            self._before, self._last = self._last, now
+        last = self._before
         own = family(now.processes, os.getpid())
         busy_cores, own_cores, competing = _between(last, now, own)
         available = _least(memory.available, group.memory_available_bytes)
@@ -162,7 +167,7 @@ def _between(
         now: the later moment.
         own: this process and its descendants.
     """
-    if last is None or last.busy is None or now.busy is None or not own or now.time_s <= last.time_s:
+    if last is None or last.busy is None or now.busy is None or not own:
         return None, None, ()
     seconds = now.time_s - last.time_s
 

@@ -32,6 +32,7 @@ class SlowdownTracker:
         """
         self._tables = {table.name: table for table in tables}
         self._ratios: Mapping[str, deque[float]] = {table.name: deque(maxlen=window) for table in tables}
+        self._counts = dict.fromkeys(self._ratios, 0)  # of inferences, which may be more than are remembered
         self._lock = threading.RLock()  # a signal handler may ask in the midst of a note
         self._profiled: dict[str, tuple[ModelPlan, float]] = {}
 
@@ -56,18 +57,24 @@ class SlowdownTracker:
         ratio = latency_ms / known[1]
         with self._lock:
             self._ratios[plan.name].append(ratio)
+            self._counts[plan.name] += 1
         return ratio
 
     def rest(self, name: str) -> None:
         """Judge a model anew once it runs again, which is a switch: it is suspended."""
         with self._lock:
             self._ratios[name].clear()
+            self._counts[name] = 0
             self._profiled.pop(name, None)
 
     def ratios(self, least: int) -> dict[str, float]:
-        """By model, the median of measured over profiled latency; only models with at least `least` inferences."""
+        """By model, the median of measured over profiled latency of the inferences that are remembered.
+
+        Args:
+            least: the number of inferences, 1 or more, from which on a model is judged. It may be above the window.
+        """
         with self._lock:
-            return {name: statistics.median(seen) for name, seen in self._ratios.items() if len(seen) >= least}
+            return {n: statistics.median(seen) for n, seen in self._ratios.items() if self._counts[n] >= least}
 
 
 def _runs(plan: ModelPlan) -> tuple[int, bool, bool, Mapping[str, str]]:

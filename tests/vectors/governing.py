@@ -204,6 +204,9 @@ def observed() -> Json:
         for step in rests[1::2]:
             step["rests"] = True
         cases.append({"name": f"{name}, suspended now and then", "table": table, "least": 1, "steps": rests})
+    plan = {"name": "a", "threads": 1, "options": {"b": "s0"}, "quantile": 0.95}
+    many = [{"plan": plan, "latencies": [4.0 + i / 16 for i in range(count)]} for count in (60, 20)]
+    cases.append({"name": "more than are remembered", "table": tables["plain"], "least": 70, "steps": many})
     return {"cases": [{**case, "answer": observed_answer(case)} for case in cases]}
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from legodnn.errors import InfeasibleError
 from legodnn.plan import Infeasible, ModelPlan, Plan, checked_plan
 from legodnn.runtime import Governor, Scheduler
+from legodnn.runtime.governing.policy import Policy
 from legodnn.runtime.governing.slowdown_tracker import SlowdownTracker
 from legodnn.runtime.governing.tail_tracker import TailTracker
 from legodnn.runtime.planning.as_profiled import profiled_ms
@@ -162,3 +163,15 @@ def test_what_was_seen_of_a_model_before_it_was_suspended_is_forgotten() -> None
     assert governor._slowdowns.ratios(1) != {}
     governor.step()
     assert governor._slowdowns.ratios(1) == {}
+
+
+def test_a_model_is_judged_from_as_many_inferences_as_the_policy_says_however_many_are_remembered() -> None:
+    rows = replace(table("m"), latency_ms=None)
+    runtime = Planned([rows])
+    governor, plan = Governor(runtime, Policy(observations=100), Scripted()), runtime.plan["m"]
+    decisions = []
+    for count in (100, 1):  # the first of all does not count
+        for _ in range(count):
+            governor.observe(plan, 2 * profiled_ms(rows, plan))
+        decisions.append(governor.step().slowdown)
+    assert decisions == [{}, {"m": 2.0}]

@@ -23,6 +23,8 @@ final class SlowdownTracker {
 
     private final Map<String, ModelTable> tables = new HashMap<>();
     private final Map<String, Deque<Double>> ratios = new LinkedHashMap<>();
+    /** Of inferences, which may be more than are remembered. */
+    private final Map<String, Long> counts = new HashMap<>();
     private final Map<String, Profiled> profiled = new HashMap<>();
 
     /** The latency that was profiled of what a model runs. */
@@ -40,6 +42,7 @@ final class SlowdownTracker {
         for (ModelTable table : tables) {
             this.tables.put(table.name(), table);
             ratios.put(table.name(), new ArrayDeque<Double>());
+            counts.put(table.name(), 0L);
         }
     }
 
@@ -63,21 +66,26 @@ final class SlowdownTracker {
             seen.removeFirst();
         }
         seen.addLast(latencyMs / known.ms);
+        counts.put(plan.name(), counts.get(plan.name()) + 1);
         return seen.getLast();
     }
 
     /** Judge a model anew once it runs again, which is a switch: it is suspended. */
     synchronized void rest(String model) {
         ratios.get(model).clear();
+        counts.put(model, 0L);
         profiled.remove(model);
     }
 
-    /** By model, the median of measured over profiled latency; only models with at least so many inferences. */
+    /**
+     * By model, the median of measured over profiled latency of the inferences that are remembered; only models with
+     * at least so many, which may be more than these.
+     */
     synchronized Map<String, Double> ratios(int least) {
         Map<String, Double> medians = new LinkedHashMap<>();
         for (Map.Entry<String, Deque<Double>> model : ratios.entrySet()) {
             int count = model.getValue().size();
-            if (count >= least) {
+            if (counts.get(model.getKey()) >= least) {
                 Double[] ordered = model.getValue().toArray(new Double[0]);
                 Arrays.sort(ordered);
                 medians.put(model.getKey(), count % 2 == 1 ? ordered[count / 2]

@@ -36,7 +36,8 @@ class Policy:
 
     Attributes:
         reserve: the share of all memory that is left free, 0 to 1.
-        pressure: models give memory back when processes wait for memory for this share of the time (PSI), 0 to 1.
+        pressure: models give memory back when processes wait for memory for this share of the time (PSI, which the
+            kernel tells in percent), above 0 and at most 1.
         relief: the share of their memory that models keep then, and the share of the processors that they keep while
             the device holds its processors back (heat, power); 0 to 1.
         observations: the number of inferences of a model from which its speed is judged.
@@ -58,10 +59,10 @@ class Policy:
 
     def __post_init__(self) -> None:
         check_kinds(self)
-        if not (0 <= self.reserve < 1 and self.pressure > 0 and 0 < self.relief <= 1 and self.observations > 0):
+        if not (0 <= self.reserve < 1 and 0 < self.pressure <= 1 and 0 < self.relief <= 1 and self.observations > 0):
             raise ConfigError(
-                "a policy's reserve is a fraction, its relief above 0 and at most 1, its pressure and observations "
-                f"positive; got {self.reserve}, {self.relief}, {self.pressure} and {self.observations}"
+                "a policy's reserve is a fraction, its pressure and relief above 0 and at most 1, its observations "
+                f"positive; got {self.reserve}, {self.pressure}, {self.relief} and {self.observations}"
             )
 
 

@@ -110,6 +110,7 @@ def policies() -> Json:
         {"reserve": 1.0},
         {"reserve": -0.1},
         {"pressure": 0.0},
+        {"pressure": 10.0},
         {"relief": 0.0},
         {"relief": 1.5},
         {"observations": 0},

@@ -22,14 +22,14 @@ MB = 1_000_000
 @pytest.mark.parametrize(
     "bad",
     [
-        *[{"reserve": 1.0}, {"reserve": -0.1}, {"relief": 0.0}, {"relief": 1.1}, {"pressure": 0.0}],
+        *[{"reserve": 1.0}, {"reserve": -0.1}, {"relief": 0.0}, {"relief": 1.1}, {"pressure": 0.0}, {"pressure": 10}],
         *[{"observations": 0}, {"reserve": math.nan}, {"relief": math.nan}, {"pressure": math.nan}],
     ],
 )
 def test_nonsense_policies_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="policy"):
         Policy(**bad)
-    assert Policy(reserve=0.0, relief=1.0, observations=1)
+    assert Policy(reserve=0.0, pressure=1.0, relief=1.0, observations=1)
 
 
 @pytest.mark.parametrize(

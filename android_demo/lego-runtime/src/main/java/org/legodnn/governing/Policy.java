@@ -22,10 +22,10 @@ public final class Policy {
     private Policy(double reserve, double thresholdReserve, double pressure, double relief, int observations,
             Hysteresis memory, Hysteresis cores, Hysteresis speed, Hysteresis tail) {
         if (!(0 <= reserve && reserve < 1 && 0 <= thresholdReserve && thresholdReserve < Double.POSITIVE_INFINITY
-                && pressure > 0 && 0 < relief && relief <= 1 && observations > 0)) {
+                && 0 < pressure && pressure <= 1 && 0 < relief && relief <= 1 && observations > 0)) {
             throw new WorkloadException("a policy's reserve is a fraction, its reserve beyond the system's threshold at"
-                    + " least 0, its relief above 0 and at most 1, its pressure and observations positive; got "
-                    + reserve + ", " + thresholdReserve + ", " + relief + ", " + pressure + " and " + observations);
+                    + " least 0, its pressure and relief above 0 and at most 1, its observations positive; got "
+                    + reserve + ", " + thresholdReserve + ", " + pressure + ", " + relief + " and " + observations);
         }
         this.reserve = reserve;
         this.thresholdReserve = thresholdReserve;
@@ -61,7 +61,7 @@ public final class Policy {
     /**
      * The same with another share of the time that processes wait for memory, from which on models give some back.
      *
-     * @throws WorkloadException not positive
+     * @throws WorkloadException not above 0 and at most 1
      */
     public Policy withPressure(double share) {
         return new Policy(reserve, thresholdReserve, share, relief, observations, memory, cores, speed, tail);

@@ -74,6 +74,9 @@ def profile_store(
 
 
 def _measured(store: Store, effort: Effort, meter: Meter | None, work: Path | None, progress: Progress) -> Profile:
+    for how, asked in (("streamed", effort.streaming), ("compact", effort.compact)):
+        if asked:  # refused before anything is measured
+            check_capi(how)
     device, busy = fingerprint(executor_name()), busy_elsewhere()
     skipped = skipped_options(store, effort)
     # Stages that end when their time is up are named with it: what was measured for another time is not used for this.
@@ -126,10 +129,8 @@ def _measure_compact(
     """Measure memory and latency of compact models, as it is done of others.
 
     Raises:
-        ConfigError: the executor runs no compact models.
         ProfileError: a measuring process failed.
     """
-    check_capi("compact")
     stages = state.stage("compact memory"), state.stage("compact latency")
     memory = measure_memory(store, effort.processes, skipped, stages[0], progress, compact=True)
     with closing(Bench(store, effort.threads, skipped, compact=True)) as bench:

@@ -137,6 +137,18 @@ def test_efforts_that_make_no_sense_are_refused(arguments: dict[str, Any]) -> No
     assert str(caught.value).endswith(f" {shown}")
 
 
+@pytest.mark.parametrize("asked", [replace(SHORT, streaming=True), replace(SHORT, compact=True)])
+def test_what_the_executor_cannot_do_is_refused_before_anything_is_measured(
+    tiny_store2: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: Effort
+) -> None:
+    monkeypatch.setenv("LEGODNN_EXECUTOR", "interpreter")
+    progress = RecordedProgress()
+    with pytest.raises(ConfigError, match=r"by LiteRT's C API alone"):
+        profile_store(tiny_store2, asked, None, tmp_path / "p.work", progress)
+    assert progress.labels() == []
+    assert list(tmp_path.iterdir()) == []
+
+
 # --- options that are left out when time is short --------------------------------------------------------------------
 
 

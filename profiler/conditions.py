@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import psutil
 
 from legodnn.profile import Conditions
+from legodnn.profiler.profiling_state import StageState
 from legodnn.runtime.device.kernel_files import number, text
 from legodnn.runtime.device.thermal import read_thermal
 
@@ -21,6 +24,7 @@ _FEATURES = (
 )
 _CLOCK_CHANGE = 0.05  # a relative change of the clock that is worth a warning
 _BUSY = 0.25  # a share of busy cores that is worth a warning
+_KEY = "warnings"
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,19 @@ def conditions(before: Moment, after: Moment, busy: float = 0.0, root: Path = Pa
         throttled=(before.throttled, after.throttled),
         warnings=tuple(warnings),
     )
+
+
+def with_earlier_warnings(found: Conditions, stage: StageState) -> Conditions:
+    """Conditions with the warnings of before an interruption, too: what disturbed that is still in the measurements.
+
+    Args:
+        found: the conditions since then.
+        stage: holds the earlier warnings; all are saved.
+    """
+    earlier = json.loads(str(stage.done.get(_KEY, "[]")))
+    warnings = tuple(dict.fromkeys([*earlier, *found.warnings]))
+    stage.save({_KEY: np.array(json.dumps(warnings))})
+    return found.model_copy(update={"warnings": warnings})
 
 
 def _limited(clocks: Sequence[Path]) -> list[tuple[int, int]]:

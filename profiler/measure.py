@@ -12,7 +12,7 @@ from legodnn.errors import ConfigError
 from legodnn.manifest import Option
 from legodnn.profile import CompactModel, Fingerprint, Latency, OptionKey, OptionProfile, Profile, Skipped
 from legodnn.profiler.bench import Bench
-from legodnn.profiler.conditions import busy_elsewhere, conditions, moment
+from legodnn.profiler.conditions import busy_elsewhere, conditions, moment, with_earlier_warnings
 from legodnn.profiler.effort import Effort, skipped_options
 from legodnn.profiler.energy import measure_energy
 from legodnn.profiler.in_use import chain_overheads, option_latencies
@@ -86,8 +86,9 @@ def _measured(store: Store, effort: Effort, meter: Meter | None, work: Path | No
     memory = measure_memory(store, effort.processes, skipped, state.stage("memory"), progress)
     with closing(Bench(store, effort.threads, skipped)) as bench:
         before = moment()  # only now: the clock of an idle processor may well be slower
+        with_earlier_warnings(conditions(before, before, busy), state.stage("conditions"))  # interrupted or not
         timings = measure_latency(bench, effort.seconds, effort.precision, state.stage("latency"), progress)
-        after = moment()
+        found = with_earlier_warnings(conditions(before, moment(), busy), state.stage("conditions"))
         latencies, overheads = option_latencies(bench, timings), chain_overheads(bench, timings)
         seconds = _VALIDATION_SHARE * effort.seconds
         stage = state.stage(f"validation for {seconds:g} s")
@@ -101,7 +102,6 @@ def _measured(store: Store, effort: Effort, meter: Meter | None, work: Path | No
     stage = state.stage(f"streaming for {seconds:g} s")
     streamed = measure_streaming(store, effort.threads, seconds, skipped, stage, progress) if effort.streaming else None
     compact = _measure_compact(store, effort, skipped, state, progress) if effort.compact else None
-    found = conditions(before, after, busy)
     for warning in found.warnings:
         log.warning("%s", warning)
     return Profile(

@@ -26,7 +26,7 @@ from legodnn.manifest import (
     TensorSpec,
 )
 from legodnn.profiler.bench import Bench
-from legodnn.profiler.conditions import busy_elsewhere, conditions, moment
+from legodnn.profiler.conditions import busy_elsewhere, conditions, moment, with_earlier_warnings
 from legodnn.profiler.effort import Effort
 from legodnn.profiler.in_use import option_latencies
 from legodnn.profiler.latency import measure_latency
@@ -81,13 +81,13 @@ def _measured(effort: Effort, work: Path | None, progress: Progress, widths: int
     with tempfile.TemporaryDirectory(prefix="legodnn-") as folder:
         store = probe_store(Path(folder) / "widths", widths)
         terms = {"store": store.id, "device": device.model_dump(), "threads": threads, "format": _STATE_FORMAT}
-        stage = ProfilingState(work, terms).stage("widths")
+        state = ProfilingState(work, terms)
         with closing(Bench(store, [threads])) as bench:
             before = moment()
-            timings = measure_latency(bench, effort.seconds, effort.precision, stage, progress)
-            after = moment()
+            with_earlier_warnings(conditions(before, before, busy), state.stage("conditions"))  # interrupted or not
+            timings = measure_latency(bench, effort.seconds, effort.precision, state.stage("widths"), progress)
+            found = with_earlier_warnings(conditions(before, moment(), busy), state.stage("conditions"))
             latencies = option_latencies(bench, timings)
-    found = conditions(before, after, busy)
     for warning in found.warnings:
         log.warning("%s", warning)
     return WidthsTable(

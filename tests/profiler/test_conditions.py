@@ -9,7 +9,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from legodnn.profiler.conditions import Moment, busy_elsewhere, conditions, cpu_features, moment
+from legodnn.profiler.conditions import (
+    Moment,
+    busy_elsewhere,
+    conditions,
+    cpu_features,
+    moment,
+    with_earlier_warnings,
+)
+from legodnn.profiler.profiling_state import ProfilingState
 from tests.runtime.device.boards import write
 
 CALM = Moment(1500.0, "")
@@ -107,3 +115,12 @@ def test_watching_for_others_is_a_share_and_waits_as_long_as_it_says() -> None:
     start = time.monotonic()
     assert 0 <= busy_elsewhere(0.1) <= 1
     assert time.monotonic() - start >= 0.1
+
+
+def test_warnings_of_before_an_interruption_are_kept_and_told_once(tmp_path: Path) -> None:
+    kept = []
+    for after in (Moment(1200.0, ""), CALM, Moment(1200.0, "throttled")):  # each part is measured by another process
+        stage = ProfilingState(tmp_path / "p.work", {}).stage("conditions")
+        kept.append(with_earlier_warnings(conditions(CALM, after, root=tmp_path / "board"), stage).warnings)
+    assert kept[0] == kept[1] == ("the clock went from 1500 to 1200 MHz while measuring",)
+    assert kept[2] == (*kept[0], "the processor was held back: throttled")

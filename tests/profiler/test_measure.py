@@ -252,6 +252,20 @@ def test_what_was_measured_before_an_error_is_gone_on_with(
     assert profile.pack_ms == float(packing["ms"])
 
 
+def test_what_disturbed_before_an_interruption_is_told_of_after_it(
+    tiny_store2: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its times are still in the medians."""
+    monkeypatch.setattr("legodnn.profiler.measure.busy_elsewhere", lambda: 0.6)
+    with pytest.raises(ProfileError, match="unplugged"):
+        profile_store(tiny_store2, SHORT, Broken(1.0), tmp_path / "p.work")
+    monkeypatch.setattr("legodnn.profiler.measure.busy_elsewhere", lambda: 0.0)
+    for work, told in ((tmp_path / "p.work", 1), (tmp_path / "new.work", 0)):
+        found = profile_store(tiny_store2, SHORT, None, work).conditions
+        assert found is not None
+        assert found.warnings.count("other processes kept 60% of the processor busy when measuring began") == told
+
+
 def test_validation_is_kept_for_as_many_plans(tiny_store2: Store, tmp_path: Path) -> None:
     work, effort = tmp_path / "p.work", replace(SHORT, plans=3, threads=(1, 2))
     with pytest.raises(ProfileError, match="unplugged"):

@@ -89,13 +89,16 @@ def test_widths_are_timed_and_an_interrupted_measurement_goes_on(
     def ends(label: str, total: int, done: int = 0) -> Iterator[Ends]:
         yield Ends()
 
+    monkeypatch.setattr(width_latency, "busy_elsewhere", lambda: 0.6)
     with pytest.raises(Interrupted):
         measure_widths(SHORT, work, ends, widths=4)
     assert work.exists()
+    monkeypatch.setattr(width_latency, "busy_elsewhere", lambda: 0.0)
     progress = RecordedProgress()
     with caplog.at_level(logging.INFO, "legodnn.profiler"):
         table = measure_widths(SHORT, work, progress, widths=4)
     assert f"going on with what {work} has" in caplog.text
+    assert "other processes kept 60% of the processor busy when measuring began" in table.conditions.warnings
     assert progress.labels() == ["timing widths"]
     assert [(c.kind, c.precision) for c in table.curves] == [
         (kind, precision) for kind in LAYER_KINDS for precision in ("float32", "int8")

@@ -138,7 +138,7 @@ class ChargedSearch:
         choice = np.concatenate(parts)
         charges, fixed = charges_at(model, now, now.mode)
         memory, latency = model.fixed[now.mode]
-        sums = np.repeat([[memory], [latency], [0], [fixed]], len(choice), axis=1)
+        sums = np.repeat(_column(memory, latency, 0, fixed), len(choice), axis=1)
         last = np.zeros(len(choice), dtype=np.intp)
         for b, (row, charge) in enumerate(zip(rows, charges, strict=True)):
             option = choice[:, b].astype(np.intp)
@@ -190,7 +190,7 @@ class ChargedSearch:
         limit = latency_limit(self.instance, self.limits, self.m, mode)
         charges, fixed = charges_at(model, self.instance.running[self.m], mode)
         memory, latency = model.fixed[mode]
-        least = np.array([[int(r.memory.min()), int(r.latency.min()), int(r.loss.min())] for r in rows] + [[0, 0, 0]])
+        least = np.array([[r.memory.min(), r.latency.min(), r.loss.min()] for r in rows] + [[0, 0, 0]], dtype=np.int64)
         ahead = np.cumsum(least[::-1], axis=0)[::-1]  # by block, the least that it and those after it add
         bounds = [b for p in prices for b in self._bounds(mode, p)]
         if memory + ahead[0, 0] > self.room or min((b.top for b in bounds), default=-np.inf) < floor:
@@ -198,7 +198,7 @@ class ChargedSearch:
         # Partial compositions: every bound of each, (bounds, n); its sums, (4, n); its options, (n, blocks so far), and
         # the last of them, (n,).
         each = np.array([[b.top] for b in bounds])
-        sums = np.array([[memory], [latency], [0], [fixed]])
+        sums = _column(memory, latency, 0, fixed)
         choice, last = np.zeros((1, 0), dtype=np.uint16), np.zeros(1, dtype=np.intp)
         lost = -np.inf
         for i, row in enumerate(rows):
@@ -233,6 +233,11 @@ class ChargedSearch:
         if (least := self._least_accuracy) is not None:
             possible &= self.model.accuracy(sums[2] + ahead[2]) >= least
         return np.asarray(possible)
+
+
+def _column(*numbers: int) -> Ints:
+    """Return numbers as a column, (n, 1), of 64 bits: by itself NumPy takes 32 of them on 32-bit systems."""
+    return np.array(numbers, dtype=np.int64)[:, None]
 
 
 def _found(mode: int, choice: OptionIndices, sums: Ints, rows: Sequence[BlockFigures]) -> _Found:

@@ -83,7 +83,8 @@ def charge_of(model: CompiledModel, now: CompositionSums | None, choice: OptionI
         mode: (n,) the compositions' modes.
     """
     reload = np.ones(len(choice), dtype=np.bool_) if now is None else loaded_in(mode) != loaded_in(now.mode)
-    total = np.where(reload, model.fixed_load, 0)
+    total = np.zeros(len(choice), dtype=np.int64)  # what NumPy makes of a number has 32 bits on 32-bit systems
+    total[reload] = model.fixed_load
     for b, load in enumerate(model.loads):
         chosen = choice[:, b]
         loaded = reload if now is None else reload | (chosen != now.choice[b])

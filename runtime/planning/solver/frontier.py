@@ -107,7 +107,7 @@ def build_frontier(
     Raises:
         OverflowError: millions of compositions are each the best at something.
     """
-    m, t, loss = np.array([memory]), np.array([latency]), np.zeros(1, dtype=np.int64)
+    m, t, loss = (np.array([start], dtype=np.int64) for start in (memory, latency, 0))
     last = np.zeros(1, dtype=np.intp)
     choice = np.zeros((1, 0), dtype=np.uint16)
     order, noisy = list(range(len(blocks))), False

@@ -54,7 +54,7 @@ from legodnn.runtime.planning.solver.composition_sums import CompositionSums, co
 from legodnn.runtime.planning.solver.deadline import Deadline
 from legodnn.runtime.planning.solver.instance import NANO, ONE, Instance, Limits, milliseconds
 from legodnn.runtime.planning.solver.modes import how_run, loaded_in, threads_of
-from legodnn.runtime.planning.solver.optimum import Optimum, optimum
+from legodnn.runtime.planning.solver.optimum import Optimum, holds, optimum
 from legodnn.runtime.planning.solver.value_scale import ValueScale
 from legodnn.runtime.planning.tails import stretch, unknown_tail
 from legodnn.schema import MOST_MODELS
@@ -171,12 +171,14 @@ class Scheduler:
         limits = self._limits(checked_plan(plan).budget)
         slow, factors = self._slowdowns(slowdown or {}), self._stretches(limits, tail or {})
         instance = Instance(self._models, slow, factors, (None,) * len(self.tables))
+        if not holds(instance, limits, self._running(plan)):
+            raise WorkloadError("this plan does not hold its budget; ask for one that does")
 
         def gain(wider: Limits) -> Gain:
             found = optimum(instance, wider, Deadline.after(DEADLINE_MS))
-            if found is None:  # the plan is the nearest to one that does
-                raise WorkloadError("this plan does not hold its budget; ask for one that does")
-            other = self._plan(instance, wider, plan.budget, found)
+            assert found is not None, "the plan itself is within them"
+            wide = self._plan(instance, wider, plan.budget, found)
+            other = min(plan, wide, key=lambda p: (len(p.suspended), -p.objective))  # that search may end too early
             resumes = tuple(name for name in plan.suspended if name not in other.suspended)
             return Gain(objective=other.objective - plan.objective, resumes=resumes)
 

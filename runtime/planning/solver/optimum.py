@@ -21,7 +21,7 @@ from legodnn.runtime.planning.solver.candidates import (
 from legodnn.runtime.planning.solver.charged_optimum import best_of_classes, charged_answer
 from legodnn.runtime.planning.solver.composition_sums import CompositionSums
 from legodnn.runtime.planning.solver.deadline import NO_DEADLINE, Deadline
-from legodnn.runtime.planning.solver.instance import Instance, Limits
+from legodnn.runtime.planning.solver.instance import Instance, Limits, is_within
 
 # The cap that stands for no limit.
 UNLIMITED = 1 << 60
@@ -58,6 +58,17 @@ def optimum(instance: Instance, limits: Limits, deadline: Deadline = NO_DEADLINE
         return found
     classes = _all(on_frontier, instance, limits)
     return None if classes is None else _choose(instance, classes, [*caps, _cap(limits.cores)], deadline)
+
+
+def holds(instance: Instance, limits: Limits, chosen: Sequence[CompositionSums | None]) -> bool:
+    """Return whether a plan is within the limits; None stands for a suspended model."""
+    running = [(m, c) for m, c in enumerate(chosen) if c is not None]
+    return (
+        all(c is not None or not model.table.critical for model, c in zip(instance.models, chosen, strict=True))
+        and sum(c.memory for _, c in running) <= _cap(limits.memory)
+        and (limits.cores is None or _cores(instance, chosen) <= _cap(limits.cores))
+        and all(is_within(c, instance, limits, m) for m, c in running)
+    )
 
 
 def _cap(limit: int | None) -> int:

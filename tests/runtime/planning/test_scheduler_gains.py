@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from legodnn.errors import WorkloadError
+from legodnn.errors import InfeasibleError, WorkloadError
+from legodnn.plan import Plan
+from legodnn.runtime.planning import scheduler as planning
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.workload import Budget
-from tests.runtime.planning.hand_made import model, option
+from tests.runtime.planning.hand_made import model, option, small_or_great
+from tests.runtime.planning.hard_cases import many_small_models
 
 
 def test_gains_tell_what_a_little_more_buys() -> None:
@@ -44,8 +47,33 @@ def test_gains_name_the_models_that_would_no_longer_be_suspended() -> None:
     assert set(gain.resumes) < set(plan.suspended)
 
 
-def test_gains_of_a_plan_that_does_not_hold_its_budget_are_refused() -> None:
-    scheduler = Scheduler([model("m", [option("great", 1_000_000, 2.0, 0.0)])])
-    plan = scheduler.plan(Budget(latency_ms=5.0))
+def test_wider_limits_buy_no_less_than_nothing_however_short_the_search_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`legodnn plan` has ten seconds for its plan, and a tenth of one for what each limit would buy."""
+    tables, budget = many_small_models(20, 30, 1, cores=True)
+    scheduler = Scheduler(tables)
+    plan = scheduler.plan(budget.model_copy(update={"latency_ms": {"m0": 5.0}}))  # none takes more than 1 ms
+    monkeypatch.setattr(planning, "DEADLINE_MS", 0.0)
+    gain = scheduler.gains(plan).latency["m0"]
+    assert (gain.objective, gain.resumes) == (0.0, ())
+
+
+def gains_are_refused(scheduler: Scheduler, plan: Plan | None, **factors: dict[str, float]) -> None:
+    assert plan is not None
     with pytest.raises(WorkloadError, match="this plan does not hold its budget"):
-        scheduler.gains(plan, slowdown={"m": 50.0})
+        scheduler.gains(plan, **factors)
+
+
+def test_gains_of_a_plan_that_does_not_hold_its_budget_are_refused() -> None:
+    scheduler = Scheduler([small_or_great(rate_hz=10.0)])
+    plan = scheduler.plan(Budget(latency_ms=5.0))
+    gains_are_refused(scheduler, plan, slowdown={"m": 50.0})
+    gains_are_refused(scheduler, plan, slowdown={"m": 4.0})  # a smaller option would hold it
+    gains_are_refused(scheduler, scheduler.plan(Budget(cores=0.02)), slowdown={"m": 1.5})
+
+
+@pytest.mark.parametrize("budget", [Budget(memory_bytes=9), Budget(latency_ms=0.5), Budget(cores=0.005)])
+def test_gains_of_the_nearest_plan_are_refused_though_a_little_more_would_do(budget: Budget) -> None:
+    scheduler = Scheduler([small_or_great(rate_hz=10.0)])
+    with pytest.raises(InfeasibleError) as caught:
+        scheduler.plan(budget)
+    gains_are_refused(scheduler, caught.value.report.nearest)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING
 
 from legodnn.errors import WorkloadError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 # The greatest figures that are accepted: far beyond any device, and small enough for exact sums in 64-bit integers.
 _MOST_BYTES = 1 << 48
 _MOST_MS = 1e9
-# Of each figure of a model, if it is given: what it must be.
+# Of each figure of a model what it must be; and which ones it need not have.
 _OF_A_MODEL: dict[str, dict[str, float]] = {
     "weight": {"above": 0},
     "slowdown": {"above": 0, "most": 1e6},
@@ -31,6 +32,7 @@ _OF_A_MODEL: dict[str, dict[str, float]] = {
     "quantile": {"least": LEAST_QUANTILE, "most": math.nextafter(1, 0)},
     "min_accuracy": {},
 }
+_MAY_BE_NONE = ("rate_hz", "latency_ms", "quantile", "min_accuracy")
 
 
 def check_segments(table: ModelTable) -> None:
@@ -60,7 +62,7 @@ def check_model_figures(table: ModelTable) -> None:
         WorkloadError: one of them makes no sense.
     """
     for name, bounds in _OF_A_MODEL.items():
-        if (value := getattr(table, name)) is not None:
+        if (value := getattr(table, name)) is not None or name not in _MAY_BE_NONE:
             _check(value, f"{table.name}: {name}", **bounds)
     for tail in (table.tails or {}).values():
         for quantile, stretch in tail.items():
@@ -151,7 +153,8 @@ def _check_interaction(where: str, before: BlockRows | None, block: BlockRows) -
 
 
 def _check(value: float, what: str, *, least: float = -math.inf, above: float = -math.inf, most: float = 1e12) -> None:
-    if not math.isfinite(value) or value < least or value <= above or abs(value) > most:
+    given = isinstance(value, Real)  # by hand, None or a text may be: what was read from files is numbers
+    if not given or not abs(value) <= most or value < least or value <= above:
         wanted = (
             f"greater than {above:g}" if above > -math.inf else f"at least {least:g}" if least > -math.inf else "finite"
         )

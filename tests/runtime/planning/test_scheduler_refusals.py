@@ -101,6 +101,9 @@ def test_a_least_accuracy_that_nothing_reaches_has_no_plan() -> None:
         option("o", 1 << 60, 1.0),
         option("o", 1, 1.0, bytes=-1),
         option("o", 1, 1.0, load_ms=math.nan),
+        option("o", None, 1.0),  # type: ignore[arg-type]
+        option("o", 1, {1: None}),  # type: ignore[dict-item]
+        option("o", 1, 1.0, "0.1"),  # type: ignore[arg-type]
     ],
 )
 def test_nonsense_measurements_are_refused(bad: OptionRow) -> None:
@@ -119,6 +122,10 @@ def test_nonsense_measurements_are_refused(bad: OptionRow) -> None:
         {"latency_ms": 0.0},
         {"latency_ms": math.nan},
         {"min_accuracy": math.nan},
+        {"weight": None},
+        {"slowdown": None},
+        {"rate_hz": "15"},
+        {"latency_ms": 10**400},
         {"threads": 3},
     ],
 )

@@ -146,7 +146,7 @@ class Scheduler:
         deadline = Deadline.after(deadline_ms)
         limits = self._limits(checked_budget(budget))
         charged = self._charges and running is not None
-        slow, factors = self._slowdowns(slowdown or {}), self._stretches(limits, tail or {})
+        slow, factors = self._slowdowns(slowdown), self._stretches(limits, tail)
         instance = Instance(self._models, slow, factors, self._running(running), charged)
         found = optimum(instance, limits, deadline)
         if found is None:
@@ -169,7 +169,7 @@ class Scheduler:
             WorkloadError: the plan does not hold its budget, with these slow-downs.
         """
         limits = self._limits(checked_plan(plan).budget)
-        slow, factors = self._slowdowns(slowdown or {}), self._stretches(limits, tail or {})
+        slow, factors = self._slowdowns(slowdown), self._stretches(limits, tail)
         instance = Instance(self._models, slow, factors, (None,) * len(self.tables))
         if not holds(instance, limits, self._running(plan)):
             raise WorkloadError("this plan does not hold its budget; ask for one that does")
@@ -211,9 +211,9 @@ class Scheduler:
             accuracy=tuple([t.min_accuracy for t in self.tables]),
         )
 
-    def _stretches(self, limits: Limits, tail: Mapping[str, float]) -> tuple[Mapping[int, Fraction | None], ...]:
+    def _stretches(self, limits: Limits, tail: Mapping[str, float] | None) -> tuple[Mapping[int, Fraction | None], ...]:
         """By model and mode, how many times its latency has to be within its limit; None if unknown."""
-        self._check_factors(tail, "tail")
+        tail = self._factors(tail, "tail")
         found = []
         for m, (table, limit, quantile) in enumerate(zip(self.tables, limits.latency, limits.quantile, strict=True)):
             known = self._known_stretches.get((m, quantile))
@@ -230,17 +230,20 @@ class Scheduler:
             found.append(known)
         return tuple(found)
 
-    def _check_factors(self, factors: Mapping[str, float], what: str) -> None:
+    def _factors(self, given: Mapping[str, float] | None, what: str) -> Mapping[str, float]:
+        factors: Mapping[str, float] = {} if given is None else given
+        if not isinstance(factors, Mapping):
+            raise WorkloadError(f"slow-downs and tails are numbers by model, not {type(factors).__name__}")
         self._check_names(factors, f"a {what} was given for")
         for name, factor in factors.items():
             if isinstance(factor, bool) or not (isinstance(factor, int | float) and 0 < factor <= 1e6):
                 raise WorkloadError(
                     f"the {what} of {name!r} is {shown(factor)}; it must be above 0 and at most 1000000, 1 for none"
                 )
+        return factors
 
-    def _slowdowns(self, slowdown: Mapping[str, float]) -> tuple[Fraction, ...]:
-        self._check_factors(slowdown, "slow-down")
-        if not slowdown:
+    def _slowdowns(self, given: Mapping[str, float] | None) -> tuple[Fraction, ...]:
+        if not (slowdown := self._factors(given, "slow-down")):
             return self._expected
         return tuple([Fraction(float(slowdown.get(t.name, t.slowdown))) for t in self.tables])
 

@@ -157,3 +157,14 @@ def test_missing_things_are_refused() -> None:
         model("m", [option("a", 1, {1: 1.0})], [option("b", 1, {2: 1.0})])
     with pytest.raises(WorkloadError, match="needs a rate_hz"):
         Scheduler([small_or_great("m")]).plan(Budget(cores=1.0))
+
+
+@pytest.mark.parametrize("factors", [1.4, 0, ["m"], "m"])
+def test_slow_downs_and_tails_that_are_no_numbers_by_model_are_refused(factors: Any) -> None:
+    scheduler = Scheduler([small_or_great("m")])
+    plan = scheduler.plan(Budget())
+    for given in ({"slowdown": factors}, {"tail": factors}):
+        with pytest.raises(WorkloadError, match="slow-downs and tails are numbers by model, not "):
+            scheduler.plan(Budget(), **given)
+        with pytest.raises(WorkloadError, match="slow-downs and tails are numbers by model, not "):
+            scheduler.gains(plan, **given)

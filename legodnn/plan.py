@@ -261,7 +261,8 @@ class Infeasible(Schema):
 
     Attributes:
         budget: the limits that were asked for.
-        limits: every limit that was set, each with the least relaxation of it alone that lets a plan exist.
+        limits: every limit that was set, but for latencies and accuracies of best-effort models; each with the least
+            relaxation of it alone that lets a plan exist.
         nearest: the best plan when the limits that clash are relaxed by the same fraction, the least that lets a plan
             exist; where others clash without them, those by a fraction of their own. It keeps all limits that do not
             clash. It does not hold the budget, and is never run unless the application asks for it.

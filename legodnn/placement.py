@@ -65,4 +65,5 @@ def cut_away(picture: tuple[int, int], size: tuple[int, int]) -> tuple[float, fl
     What is left has the proportions of `size` (height, width).
     """
     part = min(picture[0] / size[0], picture[1] / size[1])
-    return (picture[1] - size[1] * part) / 2, (picture[0] - size[0] * part) / 2
+    # Rounding may make the part of a side that is kept whole longer than the side: 450 / 224 x 224 is more than 450.
+    return max(0.0, (picture[1] - size[1] * part) / 2), max(0.0, (picture[0] - size[0] * part) / 2)

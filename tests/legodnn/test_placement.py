@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from legodnn.images import Frame, fit_array
-from legodnn.placement import placed
+from legodnn.placement import cut_away, placed
 from legodnn.tensor_spec import ImageFit
 
 pytest.importorskip("PIL.Image")
@@ -42,3 +42,10 @@ def test_points_come_back(fit: ImageFit, picture: tuple[int, int], size: tuple[i
     else:
         assert (corners[0] <= 1e-6).all()
         assert (corners[1] >= np.array(size[::-1]) - 1e-6).all()
+
+
+@pytest.mark.parametrize("picture", [(450, 600), (600, 450), (1800, 2400)])
+def test_a_side_that_is_kept_whole_is_cut_by_nothing_and_not_by_less(picture: tuple[int, int]) -> None:
+    assert picture[0] / 224 * 224 > picture[0] or picture[1] / 224 * 224 > picture[1], "as rounded"
+    assert (fit_array(np.full((*picture, 1), 7, np.uint8), Frame((224, 224, 1), "crop")) == 7).all()
+    assert min(cut_away(picture, (224, 224))) == 0

@@ -34,6 +34,9 @@ Shapes = Sequence[tuple[int, ...]]
 class ClassScores(Schema):
     """One output, shape (classes,): a score for each class.
 
+    Of an image a single score may say how likely it is of class 1, yes, and not of class 0, no. If one class alone has
+    a name, the score is that class's.
+
     Attributes:
         scale: the scale of the scores.
         frames: how many inferences, one for each frame, make a clip; their scores are averaged, as temporal segment
@@ -53,7 +56,8 @@ class ClassScores(Schema):
         """Return why outputs of these shapes, and so many named classes, cannot be read like this; None if they can."""
         if len(shapes) != 1 or len(shapes[0]) != 1:
             return f"class_scores are one vector, the outputs have shapes {list(shapes)}"
-        return _other_classes(shapes[0][0], classes)
+        two = shapes[0][0] == self.frames == 1 and classes > 1  # with one score, see the class
+        return _other_classes(2 if two else shapes[0][0], classes)
 
 
 class ClassMap(Schema):

@@ -35,7 +35,7 @@ class FoundClass:
     Attributes:
         number: the class number.
         label: the name of the class; its number where classes have no names.
-        score: a probability, or what the model gives where its scores are of any size and each for itself.
+        score: a probability, from 0 to 1.
     """
 
     number: int
@@ -214,6 +214,8 @@ def _classes(reading: ClassScores, scores: AnyArray, labels: Sequence[str]) -> t
         values /= values.sum()
     elif reading.scale == "linear":
         values = sigmoid(values)
+    if len(values) == 1 and len(labels) != 1:  # see `ClassScores`
+        values = np.append(1 - values, values)
     best = np.argsort(-values, kind="stable")[:_MOST_CLASSES].tolist()
     return tuple(FoundClass(number, _label(labels, number), float(values[number])) for number in best)
 

@@ -163,7 +163,8 @@ def test_outputs_that_do_not_fit_are_refused() -> None:
         (Head("classes", "top1", "softmax"), (4,), 4, ClassScores(scale="softmax")),
         (Head("classes", "mean_iou", "linear"), (8, 8, 4), 4, ClassMap()),
         (Head("binary", "mean_iou", "sigmoid"), (8, 8, 1), 0, ClassMap(scale="sigmoid")),
-        (Head("binary", "binary_accuracy", "sigmoid"), (1,), 2, None),  # two names for one score
+        (Head("binary", "binary_accuracy", "sigmoid"), (1,), 2, ClassScores(scale="sigmoid")),  # no and yes
+        (Head("binary", "binary_accuracy", "sigmoid"), (1,), 3, None),
         (Head("classes", "top1", "linear"), (5, 4), 0, None),
         (Head("numbers", "r2", "linear"), (4,), 0, None),
     ],

@@ -24,6 +24,22 @@ def test_classes_come_with_their_probabilities_the_likeliest_first(tmp_path: Pat
     assert [each.score for each in found if isinstance(each, FoundClass)] == pytest.approx([0.7, 0.2, 0.1])
 
 
+@pytest.mark.parametrize(("scale", "given"), [("sigmoid", 0.9), ("linear", np.log(9.0))])
+def test_one_score_tells_two_classes_apart(scale: str, given: float, tmp_path: Path) -> None:
+    reading, score = ClassScores.model_validate({"scale": scale}), np.array([given], np.float32)
+    for labels in (("cat", "dog"), ()):
+        store = described_store(tmp_path / f"{len(labels)}", reading, [(1,)], labels)
+        no, yes = labels or ("0", "1")
+        assert decode(store, score) == (
+            FoundClass(1, yes, pytest.approx(0.9)),  # type: ignore[arg-type]
+            FoundClass(0, no, pytest.approx(0.1)),  # type: ignore[arg-type]
+        )
+    alone = described_store(tmp_path / "alone", reading, [(1,)], ("dog",))
+    assert decode(alone, score) == (FoundClass(0, "dog", pytest.approx(0.9)),)  # type: ignore[arg-type]
+    with pytest.raises(StoreError, match="cannot be read as it says: there are scores of 2 classes, and 3 classes"):
+        described_store(tmp_path / "three", reading, [(1,)], ANIMALS)
+
+
 def test_a_clip_has_the_classes_of_its_frames_together(tmp_path: Path) -> None:
     store = described_store(tmp_path, ClassScores(scale="softmax", frames=3), [(3,)], ANIMALS)
     frames = np.array([[0.5, 0.4, 0.1], [0.5, 0.4, 0.1], [0.0, 1.0, 0.0]], np.float32)

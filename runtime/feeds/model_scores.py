@@ -8,6 +8,7 @@ Where a store has a reading with a metric of its own (boxes, key points, anomali
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any, Protocol
 
 import numpy as np
@@ -56,7 +57,8 @@ def model_score(store: Store, inputs: Inputs, name: str) -> ModelScore | None:
 
     Returns:
         None if there are no labels, or nothing is known of how outputs and labels are compared: there are several
-        outputs that no reading puts together; or the labels are the folders of images, and outputs are no classes.
+        outputs that no reading puts together; or the labels are the folders of images, and outputs are no classes, or
+        not every clip lies in one folder. Nor are there scores where the frames make up no clip.
 
     Raises:
         InputError: labels do not fit the outputs.
@@ -74,9 +76,8 @@ def model_score(store: Store, inputs: Inputs, name: str) -> ModelScore | None:
             numbers = manifest.specs[manifest.outputs[0]].shape[-1] // len(reading.anchors[0])
             check_numbers_of_classes(np.maximum(y[..., 4], 0), numbers - 5, name)
         return _Collected(manifest, *_rating(reading, manifest))
-    if isinstance(reading, ClassScores) and reading.frames > 1 and y.dtype.kind in "iu" and y.size == len(y):
-        check_numbers_of_classes(y, manifest.specs[manifest.outputs[0]].shape[0], name)
-        return _Collected(manifest, *_of_clips(reading.frames))
+    if isinstance(reading, ClassScores) and reading.frames > 1:
+        return _clip_score(manifest, inputs, y, name, reading.frames)
     if len(manifest.outputs) > 1:
         return None
     shape = manifest.specs[manifest.outputs[0]].shape
@@ -147,8 +148,33 @@ def _rating(reading: AnchorBoxes | HeatMaps | Coordinates | Anomaly, manifest: M
     )
 
 
-def _of_clips(frames: int) -> tuple[_Found, _Rated]:
-    return (
+def _clip_score(manifest: Manifest, inputs: Inputs, y: NDArray[Any], name: str, frames: int) -> ModelScore | None:
+    """Return an empty score of clips, of so many inputs in a row each; None if no clip is whole, or folders tell none.
+
+    Raises:
+        InputError: labels are no classes of the model, or those of a clip's frames differ.
+    """
+    (classes,) = manifest.specs[manifest.outputs[0]].shape
+    if y.size == len(y) and (y == np.floor(y)).all():
+        y = y.reshape(-1)
+        check_numbers_of_classes(y, classes, name)
+    elif y.shape[1:] != (classes,):
+        raise InputError(
+            f"each label of {name} has shape {y.shape[1:]} ({y.dtype}): give the class number of each frame's clip, or "
+            f"one-hot labels of {classes} classes, or leave y out"
+        )
+    whole = len(y) // frames * frames
+    folders = [PurePosixPath(picture).parent for picture in inputs.names[:whole]]
+    if not whole or any(len({*folders[first : first + frames]}) > 1 for first in range(0, whole, frames)):
+        return None
+    clips = y[:whole].reshape(-1, frames, *y.shape[1:])
+    if (clips != clips[:, :1]).any():
+        raise InputError(
+            f"{frames} inputs of {name} in a row make a clip, but some are labelled with different classes: give the "
+            "frames of a clip in a row, or leave y out"
+        )
+    return _Collected(
+        manifest,
         lambda outputs: outputs[0],
-        lambda found, labels: clip_accuracy(np.array(found), np.ravel(labels), frames),
+        lambda found, labels: clip_accuracy(np.array(found), np.reshape(labels, (-1, *y.shape[1:])), frames),
     )

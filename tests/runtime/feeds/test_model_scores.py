@@ -13,6 +13,7 @@ from legodnn.readings import AnchorBoxes, Anomaly, ClassScores, Coordinates, Hea
 from legodnn.runtime.feeds.inputs import Inputs
 from legodnn.runtime.feeds.model_scores import model_score
 from legodnn.store import Store
+from legodnn.tasks.clips import clip_accuracy
 from tests.legodnn.damaged_stores import Document, edit
 from tests.legodnn.tasks.described import described_store
 
@@ -100,6 +101,26 @@ def test_labels_of_another_form_are_refused(case: str, y: Any, tmp_path: Path) -
     store = described_store(tmp_path, reading, [output.shape[1:] for output in outputs])
     with pytest.raises(InputError, match=r"labels? of m"):
         model_score(store, Inputs(X, y), "m")
+
+
+@pytest.mark.parametrize("form", [np.float32, lambda y: y[:, None], lambda y: np.eye(3, dtype=np.int64)[y]])
+def test_clips_are_rated_whatever_the_form_of_their_labels(form: Any, tmp_path: Path) -> None:
+    reading, (scores,), y = CASES["clips"]
+    store = described_store(tmp_path, reading, [(3,)])
+    assert score(store, [scores], form(y)) == pytest.approx(clip_accuracy(scores, y, 4))
+    for problem, wrong in (("labelled with different classes", np.arange(COUNT) % 3), ("class number", y + 0.5)):
+        with pytest.raises(InputError, match=problem):
+            model_score(store, Inputs(X, form(wrong) if wrong.dtype == int else wrong), "m")
+
+
+def test_frames_of_a_clip_lie_in_one_folder(tmp_path: Path) -> None:
+    reading, _, y = CASES["clips"]
+    store = described_store(tmp_path, reading, [(3,)])
+    for frames, rated in ((4, True), (8, True), (3, False), (6, False), (12, True)):
+        names = tuple(f"wave/clip{n // frames}/{n}.png" for n in range(COUNT))
+        found = model_score(store, Inputs(X, np.zeros_like(y), names), "m")
+        assert (found is not None) == rated
+    assert model_score(store, Inputs(X[:3], y[:3]), "m") is None, "they are no clip"
 
 
 def test_there_is_no_score_without_labels_that_say_something(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ class MeasuredModel(Schema):
     """What was measured of one model under one budget. `accuracy` (see `model_scores`) is None if labels are not known.
 
     `quantile_ms` is what the share of inferences that its limit is for took at most (`ModelPlan.quantile`), and
-    `above_limit` the share of those above the limit; None where it has none.
+    `above_limit` the share of those above the limit (`Step.latency_limits_ms`); None where it has none.
     """
 
     inferences: int
@@ -100,13 +100,14 @@ def replay(
             switch = runtime.last_switch
             loaded = tuple(f"{model}/{c.segment}" for model, chosen in switch.loaded.items() for c in chosen)
             kept = functools.partial(keep, number) if keep else None
-            measured, memory_bytes = _measure(runtime, inputs, watch, kept, seconds)
+            limits = _latency_limits(runtime, budget)
+            measured, memory_bytes = _measure(runtime, inputs, limits, watch, kept, seconds)
             steps.append(
                 Step(
                     budget=budget,
                     plan=runtime.plan,
                     refused=refused,
-                    latency_limits_ms=_latency_limits(runtime, budget),
+                    latency_limits_ms=limits,
                     loaded=loaded if refused is None else (),
                     plan_ms=switch.plan_ms if refused is None else 0.0,
                     switch_ms=switch.switch_ms if refused is None else 0.0,
@@ -140,6 +141,7 @@ def _latency_limits(runtime: Runtime, budget: Budget) -> dict[str, float]:
 def _measure(
     runtime: Runtime,
     inputs: Mapping[str, Inputs],
+    limits: Mapping[str, float],
     watch: Watch | None,
     keep: Callable[[str, int, Any, Mapping[str, AnyArray]], None] | None,
     seconds: float,
@@ -174,7 +176,7 @@ def _measure(
     measured = {}
     for name, values in times.items():
         ms, score, planned = np.sort(values), scores[name], runtime.plan[name]
-        limit_ms = planned.latency_limit_ms
+        limit_ms = limits.get(name)
         measured[name] = MeasuredModel(
             inferences=len(ms),
             accuracy=score.value() if score else None,

@@ -53,6 +53,15 @@ def test_every_budget_is_a_step_and_a_refused_one_keeps_the_plan(
     assert capfd.readouterr() == ("", "")
 
 
+def test_what_is_above_the_limit_is_above_the_one_that_was_asked_for_also_if_it_was_refused(tiny_store: Store) -> None:
+    with Runtime.open([tiny_store.path]) as runtime:
+        wide, refused, none = Budget(latency_ms=1e5), Budget(latency_ms=1e-6), Budget(memory_bytes=1)
+        steps = replay(runtime, inputs(tiny_store), [wide, refused, none])
+    assert [step.refused is None for step in steps] == [True, False, False]
+    assert [step.latency_limits_ms for step in steps] == [{"tiny": 1e5}, {"tiny": 1e-6}, {}]
+    assert [step.models["tiny"].above_limit for step in steps] == [0.0, 1.0, None]
+
+
 def test_the_watch_is_called_after_every_inference_with_the_times_so_far(tiny_store: Store) -> None:
     seen: list[int] = []
 

@@ -73,12 +73,12 @@ class TensorSpec(Schema):
         """
         if self.dtype == "float32":
             with np.errstate(over="ignore"):
-                return np.ascontiguousarray(numbers, np.float32)
+                return np.asarray(numbers, np.float32, order="C")  # unlike ascontiguousarray, also of no axes
         if not np.isfinite(numbers).all():
             raise InputError(f"{self.name!r} got NaN or infinity; check what it was made from")
         limits = np.iinfo(self.dtype)
         elements = np.clip(np.rint(numbers / (self.scale or 1.0)) + self.zero_point, limits.min, limits.max)
-        return np.ascontiguousarray(elements.astype(self.dtype))
+        return np.asarray(elements.astype(self.dtype), order="C")
 
     def to_numbers(self, elements: NDArray[Any]) -> NDArray[Any]:
         """Return the numbers that elements of this type stand for."""

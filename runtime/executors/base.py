@@ -85,7 +85,7 @@ class ComposedModel:
         self.put(inputs)
         for step in self.steps:
             step()
-        return {name: self.tensors[name][0].copy() for name in self.outputs}
+        return {name: self.tensors[name][0, ...].copy() for name in self.outputs}  # arrays also of no axes
 
 
 class Executor(Protocol):

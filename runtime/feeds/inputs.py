@@ -65,7 +65,7 @@ class InputArray:
         if row.dtype == np.uint8 and self.spec.layout == "HWC":
             return self.spec.from_pixels(row)
         if row.dtype == self.spec.dtype:
-            return np.ascontiguousarray(row)
+            return np.asarray(row, order="C")  # unlike ascontiguousarray, a single number stays one
         return self.spec.from_numbers(row)
 
 

@@ -238,4 +238,4 @@ def _scaled(array: NDArray[Any], spec: InputSpec) -> AnyArray:
 def _without_batch(array: NDArray[Any], spec: InputSpec | None) -> NDArray[Any]:
     """Return an array without a batch dimension of 1 in front, which many clients send."""
     batched = spec is not None and array.shape == (1, *spec.shape)
-    return np.ascontiguousarray(array[0] if batched else array)
+    return np.asarray(array[0] if batched else array, order="C")

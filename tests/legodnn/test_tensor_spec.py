@@ -55,3 +55,11 @@ def test_floats_have_no_scale() -> None:
 def test_pixels_are_scaled_and_then_quantised() -> None:
     spec = InputSpec(name="x", shape=(1, 2, 1), dtype="uint8", scale=1 / 64, zero_point=64, range=(-1.0, 1.0))
     assert spec.from_pixels(np.array([[[0], [255]]], np.uint8)).tolist() == [[[0], [128]]]
+
+
+@pytest.mark.parametrize("number", [2.0, np.float64(2), np.array(2), np.array([2, 3])[0]])
+def test_one_number_is_an_array_without_axes(number: float) -> None:
+    for spec in (TensorSpec(name="x", shape=()), INT8.model_copy(update={"shape": ()})):
+        elements = spec.from_numbers(number)  # type: ignore[arg-type]
+        assert isinstance(elements, np.ndarray)
+        assert (elements.shape, elements.dtype, float(spec.to_numbers(elements))) == ((), spec.dtype, 2.0)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from legodnn.errors import LegoError, StoreError, WorkloadError
 from legodnn.files import sha256_bytes
+from legodnn.lifetime import Lifetime
 from legodnn.runtime.executors.base import MOST_THREADS, Choice, ComposedModel, covering_compositions
 from legodnn.runtime.executors.capi_executor import CApiExecutor
 from legodnn.runtime.executors.interpreter import InterpreterExecutor, open_interpreter
@@ -166,3 +167,12 @@ def test_choices_that_are_no_composition_are_refused(executor: Any, tiny_store: 
     for choices in ((), whole[:2], whole[::-1], (*whole, whole[0]), ("s0", "s0", "s0")):
         with pytest.raises(WorkloadError, match="a composition of 'tiny' is one choice for each of block1, block2, "):
             executor.compose(choices)
+
+
+def test_an_output_of_a_single_number_is_an_array_too() -> None:
+    composed = ComposedModel((), [], {"count": np.array([3], np.int32)}, ("count",), Lifetime("it"))
+    count = composed.run({})["count"]
+    assert isinstance(count, np.ndarray)
+    assert (count.shape, count.dtype, int(count)) == ((), np.int32, 3)
+    composed.put({"count": np.array(4, np.int32)})
+    assert int(composed.run({})["count"]) == 4

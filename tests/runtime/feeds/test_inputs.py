@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from legodnn.checked_inputs import check_inputs
 from legodnn.errors import InputError
 from legodnn.manifest import InputSpec
 from legodnn.runtime.feeds.inputs import read_inputs
@@ -117,6 +119,17 @@ def test_a_model_with_several_inputs_takes_an_array_of_each_name(tmp_path: Path)
         read_inputs(tmp_path / "d.npz", specs)
     with pytest.raises(InputError, match="is a folder of images, and the model has the inputs x, age"):
         read_inputs(tmp_path, specs)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_an_input_may_be_a_single_number(dtype: type, tmp_path: Path) -> None:
+    least = InputSpec(name="least", shape=(), layout="plain")
+    np.savez(tmp_path / "d.npz", x=np.zeros((2, 4, 6, 1), np.float32), least=np.array([3, 7], dtype))
+    one = read_inputs(tmp_path / "d.npz", [GREY, least]).x[1]
+    assert isinstance(one, dict)
+    store = SimpleNamespace(manifest=SimpleNamespace(inputs=(GREY, least)))
+    found = check_inputs(store, "m", one)["least"]  # type: ignore[arg-type]
+    assert float(found) == 7.0
 
 
 def test_integers_are_elements_pixels_or_numbers(tmp_path: Path) -> None:

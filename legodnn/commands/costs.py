@@ -14,13 +14,13 @@ from legodnn.profile import OptionProfile, Profile, default_path
 from legodnn.profiler.roofline import Roof, measure_roof
 from legodnn.runtime.device.fingerprint import fingerprint
 from legodnn.runtime.executors.select import executor_name
-from legodnn.runtime.planning.model_table import ModelTable
 from legodnn.runtime.planning.scheduler import Scheduler
+from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.runtime.tflite.cost import bytes_moved
 from legodnn.runtime.tflite.model_file import Refused, parse_model_file
 from legodnn.store import Store
 from legodnn.units import size
-from legodnn.workload import Workload, WorkloadModel
+from legodnn.workload import load_workload
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,9 @@ def store_costs(store: Store, args: argparse.Namespace) -> StoreCosts:
     profile = Profile.load(default_path(store.path))
     profile.check_store(store)
     profile.check_device(fingerprint(executor_name()))
-    budget = budget_from(args, Workload(models=(WorkloadModel(name=store.name, store=str(store.path)),)))
-    plan = Scheduler([ModelTable.from_store(store, profile)]).plan(budget)[store.name]
+    workload = load_workload(store.path)  # so that limits and names mean what they do to `legodnn plan STORE`
+    scheduler = Scheduler(workload_tables(workload, [(store, profile)]))
+    plan = scheduler.plan(budget_from(args, workload))[workload.models[0].name]
     roof = measure_roof(plan.threads)
     measured = {(o.segment, o.option): o for o in profile.options}
     is_measured = profile.energy is not None and not profile.energy.estimate

@@ -23,6 +23,7 @@ from legodnn.profiler.roofline import Roof
 from legodnn.runtime.tflite.cost import bytes_moved, multiply_accumulates
 from legodnn.runtime.tflite.model_file import parse_model_file
 from legodnn.store import Store
+from legodnn.tail import Condition, Tail
 
 ROOF = Roof(threads=1, float32_macs_per_s=1e10, int8_macs_per_s=4e10, bytes_per_s=1e10)
 
@@ -94,6 +95,28 @@ def test_the_costs_of_a_store_add_up(profiled: Path, tmp_path: Path, capsys: pyt
     assert document["plan"]["energy_mj"] is None
     assert all(document["roof"][k] > 0 for k in ("float32_macs_per_s", "int8_macs_per_s", "bytes_per_s"))
     assert drawing.read_text().startswith("<svg")
+
+
+@pytest.mark.parametrize("whose", ["", "copy="])
+def test_the_plan_is_the_one_of_legodnn_plan(
+    whose: str, store_copy: Path, profile: Profile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stretches: dict[Condition, float] = {"alone": 1.0, "after": 100.0}
+    tails = tuple(
+        Tail(threads=n, condition=condition, inferences=100, quantiles=(0.95,), stretch=(stretch,))
+        for n in (1, 2)
+        for condition, stretch in stretches.items()
+    )
+    profile.model_copy(update={"tail": tails}).save(default_path(store_copy))
+    assert main(["plan", str(store_copy), "--json"]) == 0
+    original_ms = json.loads(capsys.readouterr().out)["plan"]["models"][0]["latency_ms"]
+    limit = ["--latency", f"{whose}{2 * original_ms}"]  # no plan of a model that runs after others would hold it
+    assert main(["plan", str(store_copy), *limit, "--json"]) == 0
+    planned = json.loads(capsys.readouterr().out)["plan"]["models"][0]
+    assert main(["inspect", str(store_copy), "--costs", *limit, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)["plan"]
+    same = ("options", "threads", "latency_ms", "memory_bytes", "accuracy")
+    assert [shown[key] for key in same] == [planned[key] for key in same]
 
 
 def test_what_does_not_go_together_is_refused(

@@ -201,12 +201,20 @@ def _drop_output() -> None:
     os.close(null)
 
 
+def _follows_signal(error: BaseException | None) -> bool:
+    """Return whether what a signal raised led to an error, itself or as the ImportError that C code makes of it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt | _Ended | ImportError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
     """Let SIGTERM and SIGHUP unwind the stack as Ctrl-C does, unless they are ignored or have a handler already.
 
     C code that is being initialised, such as NumPy's when it is imported, may turn the exception that a handler raises
-    into an error of its own (ImportError); the signal is what ended the command all the same.
+    into an error of its own (ImportError); the signal is what ended the command all the same. Not so where the work
+    took the signal, as searches of `legodnn compress` do, went on, and failed later: then its error is to be told.
     """
     received: list[int] = []
 
@@ -228,7 +236,7 @@ def _ended_by_signals() -> Iterator[None]:
     try:
         yield
     except Exception as e:
-        if received:
+        if received and (not isinstance(e, LegoError) or _follows_signal(e)):
             raise _Ended(received[0]) from e
         raise
     finally:

@@ -5,6 +5,7 @@ Covers also: __main__.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from legodnn.cli import main
-from legodnn.errors import LegoError, WriteError
+from legodnn.errors import DependencyError, LegoError, WriteError
 from legodnn.files import new_folder, write_atomic
 from legodnn.profile import default_path
 from legodnn.store import Store
@@ -83,6 +84,30 @@ def test_a_signal_that_an_import_makes_an_error_of_its_own_is_still_a_signal(
     assert main(["inspect", str(tiny_store.path)]) == status
     assert "run the same command again" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+
+
+def test_an_error_of_work_that_ctrl_c_only_cut_short_is_told(
+    tiny_store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def searches(_: object) -> int:
+        with contextlib.suppress(KeyboardInterrupt):  # as a search of widths, which gives the best so far
+            signal.raise_signal(signal.SIGINT)
+        raise WriteError("cannot write small.tflite: No space left on device; name another place")
+
+    def imports(_: object) -> int:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        try:
+            raise ImportError("could not import module")  # as NumPy's C code, which does not say of what
+        except ImportError:
+            raise DependencyError("no TensorFlow Lite runtime is installed") from None
+
+    monkeypatch.setattr("legodnn.commands.inspect.run", searches)
+    assert main(["inspect", str(tiny_store.path)]) == 1
+    assert capsys.readouterr().err.startswith("legodnn: cannot write small.tflite: No space left")
+    monkeypatch.setattr("legodnn.commands.inspect.run", imports)
+    assert main(["inspect", str(tiny_store.path)]) == 130
+    assert "interrupted" in capsys.readouterr().err
 
 
 def test_sigterm_is_left_alone_where_it_is_ignored(tiny_store: Store) -> None:

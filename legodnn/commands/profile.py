@@ -142,24 +142,32 @@ def run(args: argparse.Namespace) -> int:
         profiles = [profile_store(s, effort, meter, work, progress()) for s, work in zip(stores, works, strict=True)]
         if len({store.id for store in stores}) > 1:
             profiles = with_contention(stores, profiles, 1.0 if args.quick else 4.0, progress())
-        for store, profile, path in zip(stores, profiles, paths, strict=True):
+        for profile, path in zip(profiles, paths, strict=True):
             profile.save(path)
-            if not args.json:
-                note = little_to_save(store, profile)
-                summary = profile_summary(profile) + (f"\n{note}" if note else "")
-                say(f"{profile_table(profile)}\n\n{summary}\nwrote {path}\n")
         for work in works:  # kept until all profiles are written: an interrupted command goes on with them
             work.unlink(missing_ok=True)
-    if args.json:
-        print(json.dumps([p.model_dump(mode="json", by_alias=True) for p in profiles]))
-    if args.plot:
-        from legodnn.profiler.plot import draw_profile
+    # Nothing is told before all is written: who reads it may stop at any line, as head does.
+    try:
+        if args.plot:
+            from legodnn.profiler.plot import draw_profile
 
-        draw_profile(stores[0], profiles[0], Path(args.plot))
-        log.info("drew %s", args.plot)
-    if not args.json:
-        say(_next_step(stores, profiles, paths))
+            draw_profile(stores[0], profiles[0], Path(args.plot))
+            log.info("drew %s", args.plot)
+    finally:  # a disk that is full does not take the figures along
+        if args.json:
+            print(json.dumps([p.model_dump(mode="json", by_alias=True) for p in profiles]))
+        else:
+            _tell(stores, profiles, paths)
     return 0
+
+
+def _tell(stores: Sequence[Store], profiles: Sequence[Profile], files: Sequence[Path]) -> None:
+    """Print what was measured of each store, and what to do next."""
+    for store, profile, file in zip(stores, profiles, files, strict=True):
+        note = little_to_save(store, profile)
+        summary = profile_summary(profile) + (f"\n{note}" if note else "")
+        say(f"{profile_table(profile)}\n\n{summary}\nwrote {file}\n")
+    say(_next_step(stores, profiles, files))
 
 
 def _next_step(stores: Sequence[Store], profiles: Sequence[Profile], files: Sequence[Path]) -> str:

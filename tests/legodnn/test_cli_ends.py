@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -130,6 +131,16 @@ def test_a_full_disk_behind_stdout_is_said(tiny_store: Store) -> None:
     with Path("/dev/full").open("w") as full:
         done = run("inspect", str(tiny_store.path), "--json", stdout=full)
     assert (done.returncode, done.stderr) == (1, "legodnn: No space left on device\n")
+
+
+def test_all_profiles_are_written_though_none_can_be_told(store_copy: Path) -> None:
+    stores = [store_copy, Path(shutil.copytree(store_copy, store_copy.with_name("other")))]
+    effort, unbuffered = ("--seconds", "0.3", "--quick"), {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with Path("/dev/full").open("w") as full:  # as where head has read what it wants
+        done = run("profile", *map(str, stores), *effort, stdout=full, env=unbuffered)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "legodnn: No space left on device")
+    assert all(default_path(store).exists() for store in stores)
+    assert not list(store_copy.parent.glob("*.work"))
 
 
 def test_a_reader_that_goes_is_no_error(tiny_store: Store) -> None:

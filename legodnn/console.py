@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import abc
 import importlib.util
+import io
 import logging
 import os
 import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TextIO
 
 from legodnn.printable import printable
@@ -37,6 +38,16 @@ def say(text: object, file: TextIO | None = None) -> None:
     if _takes_colours(sys.stdout if file is None else file):
         shown = _HEADER.sub(rf"{_BOLD_CYAN}\1{_PLAIN}\n{_FAINT}\2{_PLAIN}", shown)
     print(shown, file=file)
+
+
+@contextmanager
+def results_alone() -> Iterator[None]:
+    """Keep stdout for results: what libraries and functions of the user's own print meanwhile goes to stderr.
+
+    Keras says there what it downloads, for one, and `--json` promises a document and nothing else.
+    """
+    with redirect_stdout(io.StringIO() if sys.stderr is None else sys.stderr):
+        yield
 
 
 def _takes_colours(file: TextIO | None) -> bool:

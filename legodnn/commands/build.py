@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from legodnn.commands.parser import DATA_HELP, add_model_arguments, add_pixel_arguments, fraction, precision, variation
-from legodnn.console import progress
+from legodnn.console import progress, results_alone
 from legodnn.files import check_folder
 from legodnn.model_names import check_model_name
 
@@ -158,6 +158,7 @@ def run(args: argparse.Namespace) -> int:
         check_folder(Path(args.tensorboard), "--tensorboard")
     from legodnn.blocks import build  # loads TensorFlow, so only when the recipe is known to be right
 
-    store = build(recipe, args.out, args.jobs, args.tensorboard, args.allow_chance, args.cluster, progress())
+    with results_alone():
+        store = build(recipe, args.out, args.jobs, args.tensorboard, args.allow_chance, args.cluster, progress())
     show_made(store, args.json)
     return 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from legodnn.commands.parser import DATA_HELP, add_model_arguments, add_pixel_arguments, fraction, precision, variation
 from legodnn.compression import CompressionRecipe, CostMeasure, check_compressed_file, compression_recipe
-from legodnn.console import progress, say, text_table
+from legodnn.console import progress, results_alone, say, text_table
 from legodnn.errors import ModelError
 from legodnn.files import check_folder, check_writable, write_atomic
 from legodnn.manifest import Precision
@@ -124,7 +124,8 @@ def run(args: argparse.Namespace) -> int:
         from legodnn.blocks.compressed_store import compress_to_store
         from legodnn.commands.inspect import show_made
 
-        store = compress_to_store(recipe, args.out, progress(), args.allow_chance)
+        with results_alone():
+            store = compress_to_store(recipe, args.out, progress(), args.allow_chance)
         show_made(store, args.json)
         return 0
     check_writable(Path(args.out), "--out")
@@ -133,7 +134,8 @@ def run(args: argparse.Namespace) -> int:
         check_writable(args.report, "--report")
     from legodnn.blocks.compression import compress
 
-    found = compress(recipe, args.out, args.precision or "float32", progress(), args.allow_chance)
+    with results_alone():
+        found = compress(recipe, args.out, args.precision or "float32", progress(), args.allow_chance)
     wrote = str(found.path)
     try:
         if args.report:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from legodnn.commands.budget import add_budget_flags, budget_flags
 from legodnn.commands.parser import add_model_arguments
-from legodnn.console import say, text_table
+from legodnn.console import results_alone, say, text_table
 from legodnn.errors import ModelError
 from legodnn.files import check_writable, is_folder, write_atomic
 from legodnn.manifest import InputSpec
@@ -180,13 +180,14 @@ def _model(args: argparse.Namespace, drawing: Path | None) -> str:
     check_model_name(args.target)
     from legodnn.blocks import inspect
 
-    found = inspect(
-        args.target,
-        args.max_blocks,
-        cut_at=args.cut_at or (),
-        input_shape=args.input_shape,
-        custom=args.custom or (),
-    )
+    with results_alone():
+        found = inspect(
+            args.target,
+            args.max_blocks,
+            cut_at=args.cut_at or (),
+            input_shape=args.input_shape,
+            custom=args.custom or (),
+        )
     if drawing:
         _draw(drawing, found.name, found.pieces)
     if args.json:

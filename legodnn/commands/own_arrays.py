@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.arrays import is_masked
+from legodnn.console import results_alone
 from legodnn.errors import InputError
 from legodnn.user_function import call_user, user_function
 
@@ -26,9 +27,9 @@ def own_arrays(source: str) -> dict[str, NDArray[Any]]:
     Raises:
         InputError: there is no such function, it failed, or it gave something else.
     """
-    found = call_user(
-        source, user_function(source, InputError, "write module:function, or the path of a file"), InputError
-    )
+    with results_alone():
+        function = user_function(source, InputError, "write module:function, or the path of a file")
+        found = call_user(source, function, InputError)
     if not isinstance(found, Mapping) or not all(isinstance(v, np.ndarray) for v in found.values()):
         raise InputError(
             f"{source} gave {type(found).__name__}, not a dict of arrays by name: x (or inputs) and maybe y"

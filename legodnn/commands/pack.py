@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from legodnn.commands.own_arrays import names_function, own_arrays
 from legodnn.commands.parser import add_pixel_arguments, fraction
-from legodnn.console import progress
+from legodnn.console import progress, results_alone
 from legodnn.errors import ModelError
 from legodnn.files import check_folder, read_regular
 from legodnn.model_names import ONNX, is_function
@@ -99,7 +99,9 @@ def _converted(spec: str, folder: Path) -> Path:
     from legodnn.blocks.from_torch.module import torch_file
 
     path = folder / f"{spec.rpartition(':')[2]}.tflite"
-    path.write_bytes(torch_file(spec))
+    with results_alone():
+        content = torch_file(spec)
+    path.write_bytes(content)
     return path
 
 

@@ -130,6 +130,20 @@ def test_the_store_is_shown_and_what_to_do_next(
     assert json.loads(capsys.readouterr().out)["id"] == tiny_store.id
 
 
+def test_what_libraries_print_is_no_result(
+    tiny_store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def build(*_: object) -> Store:
+        print("Downloading data from https://storage.googleapis.com")  # as Keras does for imagenet and cifar10
+        return tiny_store
+
+    monkeypatch.setattr(pipeline, "build", build)
+    assert main(["build", "MobileNetV2", "--weights", "imagenet", "--out", "mine", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["id"] == tiny_store.id
+    assert "Downloading" in captured.err
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

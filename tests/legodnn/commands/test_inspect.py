@@ -78,6 +78,24 @@ def test_inspect_shows_how_a_model_would_be_cut(tiny_keras_file: Path, capsys: p
     assert "channels made by" in capsys.readouterr().out
 
 
+def test_what_the_code_of_a_model_prints_is_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("keras")
+    (tmp_path / "talkative_net.py").write_text(
+        "import keras\n\nprint('making a net')\n\n\ndef net():\n    image = keras.Input((8, 8, 1))\n"
+        "    x = keras.layers.Conv2D(4, 3)(keras.layers.Conv2D(8, 3)(image))\n"
+        "    keras.utils.Progbar(1).update(1)\n"  # as a download of weights shows it
+        "    return keras.Model(image, keras.layers.Dense(3)(keras.layers.Flatten()(x)))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert main(["inspect", "talkative_net:net", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["segments"]
+    assert "making a net" in captured.err
+    assert "1/1" in captured.err
+
+
 def test_inspect_says_why_channels_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     keras = pytest.importorskip("keras")
     layers = keras.layers

@@ -19,6 +19,10 @@ import numpy as np
 def images():
     return {{"x": np.zeros((3, 12, 12, 1), np.float32), "y": np.arange(3)}}
 
+def talkative():
+    print("reading images")
+    return images()
+
 def numbers():
     return {{"x": np.eye(8, {WIDE}, dtype=np.float32)}}
 
@@ -53,6 +57,13 @@ def test_run_takes_the_arrays_of_a_function(tiny_store: Store, capsys: pytest.Ca
     measured = json.loads(shown)[0]["models"]["tiny"]
     assert measured["inferences"] == 3
     assert measured["accuracy"] is not None
+
+
+def test_what_a_function_prints_is_no_result(tiny_store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    status, shown, told = run(capsys, "run", tiny_store.path, "--input", "arrays_of_mine:talkative", "--json")
+    assert status == 0
+    assert len(json.loads(shown)) == 1
+    assert "reading images" in told
 
 
 def test_pack_measures_on_the_arrays_of_a_function(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

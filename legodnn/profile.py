@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -247,7 +248,7 @@ class Profile(Schema):
     @classmethod
     def load(cls, path: str | Path) -> Profile:
         """Read a profile. ProfileError if it is damaged or has another version."""
-        store = str(path).removesuffix(".profile.json") if str(path).endswith(".profile.json") else "STORE"
+        store = quote(str(path).removesuffix(".profile.json")) if str(path).endswith(".profile.json") else "STORE"
         remedy = _REMEDY if is_file(Path(path)) else f"measure the store on this device: `legodnn profile {store}`"
         return read_document(Path(path), cls, PROFILE_VERSION, ProfileError, remedy)
 
@@ -260,14 +261,13 @@ class Profile(Schema):
         if self.store_id != store.id:
             raise ProfileError(
                 f"this profile was measured on another store than {store.path} (model {self.model!r}, store id "
-                f"{self.store_id[:12]} instead of {store.id[:12]}); run `legodnn profile {store.path}`"
+                f"{self.store_id[:12]} instead of {store.id[:12]}); run `legodnn profile {quote(str(store.path))}`"
             )
         skipped = [(o.segment, o.option) for o in self.skipped]
         have = Counter([*((o.segment, o.option) for o in self.options), *skipped])
         want = Counter((s.name, o.name) for s in store.manifest.segments for o in s.options)
         if have != want:
-            odd = next(key for key in (*want, *have) if have[key] != want[key])
-            what = "/".join(odd)
+            what = "/".join(next(key for key in (*want, *have) if have[key] != want[key]))
             raise ProfileError(f"the profile of {store.path} does not have exactly one entry for {what}; {_REMEDY}")
         never = set(skipped)
         for segment in store.manifest.segments:

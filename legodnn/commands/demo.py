@@ -12,6 +12,7 @@ import io
 import json
 import logging
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,9 +92,14 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(stores, steps)
         say(f"\nreport: {report} (opens offline), plot: {out / 'plot.svg'}")
-        names = " ".join(str(s.path) for s in stores)
-        say(f"next:   legodnn inspect {stores[0].path}\n        legodnn plan {names} --memory 10MB")
+        say(_next_commands(stores))
     return 0
+
+
+def _next_commands(stores: Sequence[Store]) -> str:
+    """Return what to do after the demo: commands to copy."""
+    first, every = shlex.quote(str(stores[0].path)), shlex.join(str(store.path) for store in stores)
+    return f"next:   legodnn inspect {first}\n        legodnn plan {every} --memory 10MB"
 
 
 def _has_room() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,8 @@ def profile_widths(args: argparse.Namespace, effort: Effort) -> int:
         print(json.dumps(table.model_dump(mode="json", by_alias=True)))
     else:
         say(f"{widths_text(table)}\n\nwrote {path}")
-        say(f"next, on the workstation: legodnn build MODEL --widths-table {path} --out STORE")
+        place = shlex.quote(str(path))
+        say(f"next, on the workstation: legodnn build MODEL --widths-table {place} --out STORE")
     return 0
 
 

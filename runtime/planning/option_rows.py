@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -164,10 +165,10 @@ def _streamed_options(store: Store, profile: Profile) -> dict[OptionKey, _Stream
         for o in streamed.options:
             found[o.segment, o.option] = o.weights_bytes, dict(zip(streamed.threads, o.median_ms, strict=True))
     if without := [o for o in profile.options if (o.segment, o.option) not in found]:
-        counts = listed({entry.threads for o in profile.options for entry in o.latency})
+        place, counts = shlex.quote(str(store.path)), listed({e.threads for o in profile.options for e in o.latency})
         raise ProfileError(
             f"{store.name} may be streamed, but its profile does not say what {without[0].segment}/{without[0].option} "
-            f"takes then; measure again with `legodnn profile {store.path} --streaming --threads {counts}`"
+            f"takes then; measure again with `legodnn profile {place} --streaming --threads {counts}`"
         )
     return found
 

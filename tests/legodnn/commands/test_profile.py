@@ -15,10 +15,13 @@ from pathlib import Path
 import pytest
 
 from legodnn.cli import main
+from legodnn.commands.demo import _next_commands
 from legodnn.commands.inspect import show_made
 from legodnn.commands.profile import _next_step, profile_summary
+from legodnn.errors import ProfileError
 from legodnn.manifest import MANIFEST
 from legodnn.profile import Contention, Profile, Validation, default_path
+from legodnn.runtime.planning.model_table import ModelTable
 from legodnn.store import Store
 from legodnn.tail import Condition, Tail
 from legodnn.workload import load_workload
@@ -56,6 +59,21 @@ def test_a_command_to_copy_quotes_the_store(
     show_made(store, as_json=False)
     wanted = f"wrote {store.path}\nnext, on the device: legodnn profile '{store.path}'\n"
     assert capsys.readouterr().out.endswith(wanted)
+    assert _next_commands([store]).splitlines() == [
+        f"next:   legodnn inspect '{store.path}'",
+        f"        legodnn plan '{store.path}' --memory 10MB",
+    ]
+
+
+def test_so_do_messages(tiny_store: Store, tiny_store2: Store, tmp_path: Path) -> None:
+    store = Store(shutil.copytree(tiny_store.path, tmp_path / "my store"))
+    command = f"`legodnn profile '{store.path}'`"
+    with pytest.raises(ProfileError, match=f"measure the store on this device: {command}"):
+        Profile.load(default_path(store.path))
+    with pytest.raises(ProfileError, match=f"; run {command}"):
+        Profile.load(default_path(tiny_store2.path)).check_store(store)
+    with pytest.raises(ProfileError, match=f"{command[:-1]} --streaming --threads 1,2`"):
+        ModelTable.from_store(store, Profile.load(default_path(tiny_store.path)), streaming=True)
 
 
 SHORT = ("--seconds", "0.3", "--quick")

@@ -24,13 +24,13 @@ def _few_widths(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_table_is_written_and_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "new" / "board.widths.json"
+    file = tmp_path / "my boards" / "board.widths.json"
     status, out, err = run(capfd, "profile", "--widths", file, "--seconds", "0.2")
     assert status == 0
     table = WidthsTable.load(file)
     assert {len(curve.least_ms) for curve in table.curves} == {8}
     assert "steps at" in out
-    assert f"next, on the workstation: legodnn build MODEL --widths-table {file}" in out
+    assert f"next, on the workstation: legodnn build MODEL --widths-table '{file}' --out" in out
     assert "timing widths" in err
     assert [p.name for p in file.parent.iterdir()] == [file.name]  # what was kept for an interruption is gone
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from legodnn.arrays import Array, Floats, Mask
 from legodnn.blocks.channels.analysis import Channels
 from legodnn.blocks.channels.channel_ids import IdArray
+from legodnn.blocks.channels.reasons import normalises_other_axis
 from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.importing.data import by_name
 from legodnn.blocks.importing.difference import relative_error
@@ -235,9 +236,11 @@ def _shifted(of_layer: Sequence[LayerCall], model: keras.Model) -> Any:
         return None  # a batch norm behind the activation shifts what comes out of it
     written = {id(call.outputs[0]) for call in of_layer}
     readers = [c for c in calls(model) if any(id(t) in written for t in c.inputs)]
-    norms = [c.kind for c in calls(model) if any(c.operation is reader.operation for reader in readers)]
+    norms = [c for c in calls(model) if any(c.operation is reader.operation for reader in readers)]
     # What is used again, be it the layer or its batch norm, has no mean of its own.
-    return readers[0].operation.moving_mean if norms == ["BatchNormalization"] and len(of_layer) == 1 else None
+    if len(of_layer) > 1 or [c.kind for c in norms] != ["BatchNormalization"] or normalises_other_axis(norms[0]):
+        return None
+    return norms[0].operation.moving_mean
 
 
 def _offset(of_layer: Sequence[LayerCall], block: keras.Model) -> Array | None:

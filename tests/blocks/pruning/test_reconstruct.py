@@ -76,6 +76,12 @@ def learned_activations(x: Any) -> Any:
     return layers.Dense(5, activation=prelu())(layers.Dense(12, activation="relu")(layers.Flatten()(x)))
 
 
+def normalised_rows(x: Any) -> Any:
+    """A batch norm with a mean for each row, which is no offset of the channels that it reads."""
+    x = layers.Conv2D(8, 3, padding="same", activation="relu")(x)
+    return layers.BatchNormalization(axis=1)(layers.Conv2D(4, 1, use_bias=False)(x))
+
+
 def prelu() -> layers.PReLU:
     return layers.PReLU(alpha_initializer=keras.initializers.RandomUniform(0.1, 0.5))
 
@@ -95,7 +101,9 @@ def images(count: int, seed: int) -> np.ndarray:
     return np.asarray(smooth, np.float32)
 
 
-@pytest.mark.parametrize("body", [convolutions, residual, dense, activated, used_again, learned_activations])
+@pytest.mark.parametrize(
+    "body", [convolutions, residual, dense, activated, used_again, learned_activations, normalised_rows]
+)
 @pytest.mark.parametrize("sparsity", [0.25, 0.5])
 def test_a_refitted_block_is_closer_to_the_original_on_other_images(body: Body, sparsity: float) -> None:
     original = block(body)

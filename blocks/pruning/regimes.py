@@ -14,7 +14,7 @@ from typing import Protocol
 import keras
 import numpy as np
 
-from legodnn.arrays import Array, Ints, Mask
+from legodnn.arrays import Array, Mask
 from legodnn.blocks.channels.analysis import Channels, analyse
 from legodnn.blocks.channels.channel_ids import IdArray
 from legodnn.blocks.importing.graph import calls
@@ -22,7 +22,7 @@ from legodnn.blocks.pruning.allocation import PruningProblem, Target
 from legodnn.blocks.pruning.merging import merge_channels, nearest_kept, pull_together
 from legodnn.blocks.pruning.reconstruct import refit
 from legodnn.blocks.pruning.rounding import rounded, rounded_up
-from legodnn.blocks.pruning.surgery import remove, surviving_ids
+from legodnn.blocks.pruning.surgery import channels_left, remove
 from legodnn.blocks.pruning.widths import Widths
 from legodnn.errors import ModelError
 from legodnn.recipe import RoundTo
@@ -30,8 +30,9 @@ from legodnn.recipe import RoundTo
 # IDs of the channels of the original that a descendant has not, and the descendant.
 Descendant = tuple[IdArray, keras.Model]
 
-# Poses the problem of pruning a block to a target, and solves it. Widths are not rounded yet.
-Decide = Callable[[keras.Model, Target], tuple[PruningProblem, Widths]]
+# Poses the problem of pruning a block to a target, and solves it. Widths are not rounded yet. The third argument is the
+# channels of a block that was pruned before (`channels_left`), or None: then the block is analysed.
+Decide = Callable[[keras.Model, Target, Channels | None], tuple[PruningProblem, Widths]]
 
 _FIRST_PULL = 0.02  # the part of the way to their mean that `soft_clusters` moves channels by at first
 
@@ -60,7 +61,7 @@ class Means:
 
     def choose(self, block: keras.Model, target: Target) -> tuple[PruningProblem, Widths]:
         """Pose the problem of pruning a block to a target, and solve it with rounded widths."""
-        problem, widths = self.decide(block, target)
+        problem, widths = self.decide(block, target, None)
         return problem, rounded(problem, widths, self.round_to)
 
 
@@ -92,16 +93,14 @@ def gradual(steps: int = 4) -> Regime:
     """
 
     def gradually(block: keras.Model, target: Target, means: Means) -> Descendant:
-        problem, _ = means.decide(block, target)
+        problem, _ = means.decide(block, target, None)
         whole, measure = problem.cost(problem.full), problem.counted or target.measure
         removed, student = np.empty(0, np.int64), block
         for step in range(1, steps + 1):
             limit = Target(measure, limit=whole + (problem.limit - whole) * step / steps)
-            part, chosen = means.decide(student, limit)
-            numbers, widths = _numbers(block, problem, student, part, removed), np.ones_like(problem.full)
-            widths[numbers] = chosen
+            part, widths = means.decide(student, limit, channels_left(block, problem.channels, student, removed))
             widths = (rounded if step == steps else rounded_up)(problem, widths, means.round_to)
-            removed, student = _further(block, problem.channels, removed, part, part.removed(widths[numbers]), means)
+            removed, student = _further(block, problem.channels, removed, part, part.removed(widths), means)
         return removed, student
 
     return gradually
@@ -115,21 +114,12 @@ def layer_by_layer(block: keras.Model, target: Target, means: Means) -> Descenda
     problem, wanted = means.choose(block, target)
     removed, student = np.empty(0, np.int64), remove(block, problem.channels, np.empty(0, np.int64))
     for number, width in enumerate(wanted.tolist()):
-        part, _ = means.decide(student, Target("sparsity", 0.0))  # judges the channels; none go by it
+        left = channels_left(block, problem.channels, student, removed)
+        part, _ = means.decide(student, Target("sparsity", 0.0), left)  # judges the channels; none go by it
         widths = part.full.copy()
-        widths[_numbers(block, problem, student, part, removed) == number] = width
+        widths[number] = width
         removed, student = _further(block, problem.channels, removed, part, part.removed(widths), means)
     return removed, student
-
-
-def _numbers(
-    block: keras.Model, problem: PruningProblem, student: keras.Model, part: PruningProblem, removed: IdArray
-) -> Ints:
-    """Return the number in the whole block of each group of a smaller one, which lacks the channels `removed`."""
-    ids = surviving_ids(block, problem.channels, student, part.channels, removed)
-    firsts = np.array([group.coupled[0][0] for group in part.channels.groups], np.int64)
-    found: Ints = problem.channels.group_of[ids[firsts]]
-    return found
 
 
 def sparse_scales(pull: float = 0.5) -> Regime:
@@ -208,9 +198,8 @@ def _removable_scales(block: keras.Model) -> list[tuple[keras.Variable, Mask]]:
 def _further(
     block: keras.Model, channels: Channels, removed: IdArray, part: PruningProblem, gone: IdArray, means: Means
 ) -> Descendant:
-    """Remove more channels from a descendant, by the IDs that they have in it, and refit it towards the original."""
-    ids = surviving_ids(block, channels, part.block, part.channels, removed)
-    removed = np.concatenate([removed, ids[gone]])
+    """Remove more channels from a descendant, by their IDs, and refit it towards the original."""
+    removed = np.concatenate([removed, gone])
     student = remove(part.block, part.channels, gone)
     return removed, _refitted(block, student, channels, removed, means)
 

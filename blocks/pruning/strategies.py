@@ -136,8 +136,8 @@ def descendants(
     def criterion(block: keras.Model, channels: Channels, x: Any = None) -> Importance:
         return importance() if block is original else strategy.criterion(block, channels, x)
 
-    def decide(model: keras.Model, target: Target) -> tuple[PruningProblem, Widths]:
-        problem = pose(model, target, criterion, alone(x), loss=loss, seed=seed)
+    def decide(model: keras.Model, target: Target, known: Channels | None) -> tuple[PruningProblem, Widths]:
+        problem = pose(model, target, criterion, alone(x), channels=known, loss=loss, seed=seed)
         return problem, strategy.allocator(problem)
 
     found: dict[frozenset[int], Descendant] = {}

@@ -6,6 +6,7 @@ Which channels are coupled is told by `channels.analysis`, and what an operation
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -90,26 +91,29 @@ def _copy(call: LayerCall, keep_in: Mask, keep_out: Mask, whole: bool) -> tuple[
     return copy, weights if has_state(operation) else None
 
 
-def surviving_ids(
-    block: keras.Model, channels: Channels, smaller: keras.Model, smaller_channels: Channels, removed: IdArray
-) -> IdArray:
-    """Return the IDs that the channels of a smaller block have in the block that it was made of.
+def channels_left(block: keras.Model, channels: Channels, smaller: keras.Model, removed: IdArray) -> Channels:
+    """Return the channels of a smaller block, with the IDs, and in the groups, that they have in its original.
+
+    An analysis of the smaller block may find other groups: a grouped convolution that has a single input channel left
+    in each group is a depthwise one by another name, which makes no channels of its own.
 
     Args:
         block: a Functional model.
         channels: what `analyse(block)` returned.
-        smaller: the block without some channels.
-        smaller_channels: what `analyse(smaller)` returned.
+        smaller: what `remove` made of the block, perhaps in several steps.
         removed: IDs of the channels that it lost.
-
-    Returns:
-        The channel's ID in `block` for each channel ID of `smaller`, shape (smaller_channels.count,).
     """
-    found = np.full(smaller_channels.count, -1)
+
+    def left(ids: IdArray) -> IdArray:
+        return ids[~np.isin(ids, removed)]
+
     pairs = list(zip(block.inputs, smaller.inputs, strict=True))
     for call, twin in zip(calls(block), calls(smaller), strict=True):
         pairs += zip(call.outputs, twin.outputs, strict=True)
-    for tensor, kept in pairs:
-        ids = channels.of[id(tensor)]
-        found[smaller_channels.of[id(kept)]] = ids[~np.isin(ids, removed)]
-    return found
+    groups = (replace(g, coupled=tuple(ids for ids in g.coupled if len(left(ids)))) for g in channels.groups)
+    return replace(
+        channels,
+        of={id(kept): left(channels.of[id(tensor)]) for tensor, kept in pairs},
+        groups=tuple(groups),
+        made={name: left(ids) for name, ids in channels.made.items()},
+    )

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import Input, layers
 
-from legodnn.blocks.channels.analysis import analyse
+from legodnn.blocks.channels.analysis import Channels, analyse
 from legodnn.blocks.importing.difference import relative_error
 from legodnn.blocks.importing.macs import macs
 from legodnn.blocks.pruning.allocation import Measure, PruningProblem, Target, pose
@@ -133,6 +133,15 @@ def test_the_same_for_every_family(name: str, body: Any) -> None:
         check_strategy(STRATEGIES[name], family(body), target)
 
 
+@pytest.mark.parametrize(("name", "sparsity"), [("thinet", 0.5), ("gradual_taylor", 0.75)])
+def test_a_grouped_convolution_with_a_channel_left_in_each_group_goes_on_making_its_own(
+    name: str, sparsity: float
+) -> None:
+    """It is a depthwise convolution by another name then, of which later steps must not judge as of one."""
+    block = family(lambda x: conv(3)(conv(16, groups=4, activation="relu")(conv(8, activation="relu")(x))))
+    check_strategy(STRATEGIES[name], block, Target("sparsity", sparsity))
+
+
 @pytest.mark.parametrize("name", ["taylor", "gradual_taylor", "reconstruction", "thinet"])
 def test_a_criterion_that_looks_at_features_needs_samples(name: str) -> None:
     with pytest.raises(ModelError, match="needs sample inputs of the block: pass x"):
@@ -159,8 +168,8 @@ def test_the_seed_of_a_recipe_decides_what_is_drawn_and_nothing_else() -> None:
 
 
 def means(block: keras.Model, criterion: Any = l1, tune: Tune | None = None, fitted: bool = False) -> Means:
-    def decide(model: keras.Model, target: Target) -> tuple[PruningProblem, Widths]:
-        problem = pose(model, target, criterion, samples(block)[0])
+    def decide(model: keras.Model, target: Target, known: Channels | None) -> tuple[PruningProblem, Widths]:
+        problem = pose(model, target, criterion, samples(block)[0], channels=known)
         return problem, STRATEGIES["l1"].allocator(problem)
 
     return Means(decide, samples(block), fitted, tune)

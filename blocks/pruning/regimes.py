@@ -161,7 +161,7 @@ def soft_clusters(block: keras.Model, target: Target, means: Means) -> Descendan
 
     After every training step the members of each cluster move a part of the way to their mean; between the steps they
     are trained on. The part grows geometrically to 1, so that the members are equal at the end of the training. Then
-    they are merged, and their readers' slices are added (`merging.merge_channels`).
+    they are merged, their readers' slices are added (`merging.merge_channels`), and what remains is refitted.
     """
     problem, widths = means.choose(block, target)
     clusters = nearest_kept(block, problem.channels, problem.removed(widths))
@@ -173,7 +173,8 @@ def soft_clusters(block: keras.Model, target: Target, means: Means) -> Descendan
 
     _tune(means, "soft_clusters")(soft, step)
     pull_together(soft, channels, clusters, 1.0)
-    return merge_channels(soft, channels, clusters)
+    removed, merged = merge_channels(soft, channels, clusters)
+    return removed, _refitted(block, merged, problem.channels, removed, means)
 
 
 def _tune(means: Means, regime: str) -> Tune:

@@ -248,6 +248,17 @@ def test_soft_clusters_start_closer_to_the_original_than_removal_without_a_refit
     assert errors["soft_clusters"] < 0.01 < errors["l1"]
 
 
+def test_soft_clusters_are_refitted_once_they_are_merged() -> None:
+    block = family(lambda x: conv(3)(conv(8, activation="relu")(x)))
+    x, errors = samples(block, 60), []
+    for fitted in (False, True):
+        ((_, student),) = descendants(
+            block, [Target("sparsity", 0.5)], STRATEGIES["soft_clusters"], x, fitted, lambda model, done: done(1.0)
+        )
+        errors.append(float(relative_error([student(x[0])], [block(x[0])])))
+    assert errors[1] < 0.9 * errors[0]
+
+
 def test_tuning_lowers_the_error_tells_every_step_and_follows_its_seed() -> None:
     block = family(residual)
     x, told = samples(block, 40), list[float]()

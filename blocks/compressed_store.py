@@ -20,6 +20,7 @@ from legodnn.blocks.jobs.local_processes import LocalProcesses
 from legodnn.blocks.kept_channels import kept_channels
 from legodnn.blocks.manifest import store_manifest
 from legodnn.blocks.pipeline import write_store
+from legodnn.blocks.pruning.allocation import Target, check_reachable, pose
 from legodnn.blocks.pruning.draw_widths import GroupWidth
 from legodnn.blocks.source import open_source
 from legodnn.compression import CompressionRecipe
@@ -54,6 +55,7 @@ def compress_to_store(
         source = open_source(recipe, progress)
         source.check(source.rate(), allow_chance)
         pieces = [whole_piece(source.model)]
+        check_reachable(pose(source.model, Target(recipe.measure, recipe.shares[-1])))  # before hours of training
         with BuildState(path, recipe) as work:
             check_begun_with(work, recipe, source)
             made = [pruned_model(work, recipe, source, share, progress) for share in recipe.shares]

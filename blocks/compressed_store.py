@@ -19,9 +19,10 @@ from legodnn.blocks.importing.opening import in_float32
 from legodnn.blocks.jobs.local_processes import LocalProcesses
 from legodnn.blocks.kept_channels import kept_channels
 from legodnn.blocks.manifest import store_manifest
-from legodnn.blocks.pipeline import write_store
+from legodnn.blocks.pipeline import log_left_out, write_store
 from legodnn.blocks.pruning.allocation import Target, check_reachable, pose
 from legodnn.blocks.pruning.draw_widths import GroupWidth
+from legodnn.blocks.quantised_source import log_dequantisation
 from legodnn.blocks.source import open_source
 from legodnn.compression import CompressionRecipe
 from legodnn.errors import ModelError
@@ -56,6 +57,7 @@ def compress_to_store(
         source.check(source.rate(), allow_chance)
         pieces = [whole_piece(source.model)]
         check_reachable(pose(source.model, Target(recipe.measure, recipe.shares[-1])))  # before hours of training
+        log_dequantisation(recipe, source, LocalProcesses(1))
         with BuildState(path, recipe) as work:
             check_begun_with(work, recipe, source)
             made = [pruned_model(work, recipe, source, share, progress) for share in recipe.shares]
@@ -63,9 +65,12 @@ def compress_to_store(
             work.recipe = recipe = recipe.model_copy(update={"sparsities": lost})
             kept = {"model": kept_channels(pieces[0], [removed for _, removed in made])}
             students = {"model": [student for student, _ in made]}
+            before = work.left_out({})
             options, left_out = export_options(
-                work, source.data, pieces, students, kept, {}, LocalProcesses(1), progress
+                work, source.data, pieces, students, kept, before, LocalProcesses(1), progress
             )
+            work.leave_out(left_out)
+            log_left_out(left_out)
             chain = OptionChain(
                 [Stage(p.inputs, p.outputs, [o.runner for o in options[p.name]]) for p in pieces], output_names(pieces)
             )

@@ -101,7 +101,7 @@ def build(
                 if recipe.train_epochs:
                     train_or_restore_original(work, source, tensorboard, progress)
                     source.check(source.rate(), allow_chance)
-                _log_left_out(left_out)
+                log_left_out(left_out)
                 if work.fresh:
                     _log_estimate(recipe, source, pieces)
                 descendants = train_or_restore_descendants(work, source, pieces, workers, tensorboard, progress)
@@ -110,7 +110,7 @@ def build(
                     work, source.data, pieces, descendants, kept, left_out, workers, progress
                 )
                 work.leave_out(found)
-                _log_left_out({place: reason for place, reason in found.items() if place not in left_out})
+                log_left_out({place: reason for place, reason in found.items() if place not in left_out})
                 accuracy, fit = evaluate_options(work, source, pieces, options, workers, progress)
                 manifest = store_manifest(recipe, source, pieces, options, accuracy, fit, found, kept)
                 manifest = with_post_processing(manifest, post, work.path / "files")
@@ -141,7 +141,7 @@ def _resumable(path: Path) -> Iterator[None]:
         raise WriteError(f"{told}, and run the same command again: it goes on where it was") from e
 
 
-def _log_left_out(left_out: Mapping[str, str]) -> None:
+def log_left_out(left_out: Mapping[str, str]) -> None:
     """Log a line for each block and reason, naming the options that are left out."""
     together: dict[tuple[str, str], list[str]] = {}
     for place, reason in left_out.items():

@@ -13,11 +13,13 @@ import tensorflow as tf
 from keras import layers
 
 from legodnn.blocks import quantised_source
+from legodnn.blocks.compressed_store import compress_to_store
 from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.jobs.job import Job
 from legodnn.blocks.jobs.local_processes import LocalProcesses
 from legodnn.blocks.quantised_source import log_dequantisation, running
 from legodnn.blocks.source import open_source
+from legodnn.compression import compression_recipe
 from legodnn.errors import ModelError
 from legodnn.recipe import Recipe
 from tests.blocks.importing.tflite.compared import converted
@@ -128,3 +130,15 @@ def test_the_file_runs_in_a_process_of_its_own(
         log_dequantisation(recipe, open_source(recipe), LocalProcesses(1))
     assert "is quantised: its top1" in caplog.text
     assert quantised_source.FILE_RUNS.may_crash
+
+
+@pytest.mark.slow
+def test_it_is_told_where_a_store_of_whole_models_is_made_too(
+    trained: keras.Model, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "net.tflite"
+    path.write_bytes(converted(trained, how="int8"))
+    recipe = compression_recipe(model=str(path), name="net", shares=(0.5,), strategy="l1", distill_epochs=0)
+    with caplog.at_level(logging.INFO):
+        compress_to_store(recipe, tmp_path / "store")
+    assert "is quantised: its top1" in caplog.text

@@ -25,7 +25,7 @@ from keras import layers
 
 from legodnn.blocks import _backend as _backend
 from legodnn.blocks import compression
-from legodnn.blocks.compressed_store import measured_accuracy, shares_lost
+from legodnn.blocks.compressed_store import compress_to_store, measured_accuracy, shares_lost
 from legodnn.blocks.compression import compress
 from legodnn.blocks.export.convert import Runner
 from legodnn.blocks.export.latency import latencies_ms
@@ -173,6 +173,29 @@ def test_several_targets_make_a_store_that_is_profiled_planned_and_run(
     assert run(capsys, "run", out, "--input", images)[0] == 0
 
 
+@pytest.mark.slow
+def test_what_cannot_be_made_is_told_and_is_left_out_of_the_store_after_a_kill_too(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Measurements are kept by the numbers of options, which are others if more are made by the second process."""
+    recipe = halved(model, precisions=("float32", "int8"))
+
+    def ended(*_: object, **__: object) -> None:
+        raise ModelError("the converter's process ended")
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, caplog.at_level("INFO"):
+        patched.setattr("legodnn.blocks.export.options.converted_files", ended)
+        patched.setattr("legodnn.blocks.compressed_store.evaluate", killed)
+        with pytest.raises(KeyboardInterrupt):
+            compress_to_store(recipe, tmp_path / "store")
+    assert "-int8: the converter's process ended" in caplog.text
+    store = compress_to_store(recipe, tmp_path / "store")
+    assert {option.precision for option in store.manifest.segments[0].options} == {"float32"}
+
+
 def test_a_single_blocks_accuracy_is_what_was_measured() -> None:
     accuracy, fit = measured_accuracy([0.9, 0.7, 0.95, 0.2], "top1", "digits")
     predicted = [float(np.interp(loss, accuracy.link.x, accuracy.link.y)) for loss in fit.losses[0]]
@@ -216,6 +239,7 @@ def test_models_for_a_store_may_lose_channels_in_any_order_but_not_equally_many(
             "of which 0 epochs leave",
         ),
         (["--target", "macs=0.0001", "--out", "s.tflite"], "cannot be pruned to"),
+        (["--targets", "0.8,0.0001", "--strategy", "l1", "--out", "store"], "cannot be pruned to"),
         (["--target", "macs=0.5", "--out", "EXISTS.tflite"], "exists; remove it or name another file"),
     ],
 )

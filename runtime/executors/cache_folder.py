@@ -141,6 +141,11 @@ def _remove_abandoned(path: Path) -> None:
         os.close(lock)
 
 
+def entry_bytes(entry: Path) -> int:
+    """Return the bytes that an entry takes. FileNotFoundError if another process has removed it."""
+    return sum(file.stat().st_size for file in entry.iterdir())
+
+
 def evict(cache: Path, limit: int, keep: str) -> None:
     """Remove the entries that were not used for the longest time, until the others take at most `limit` bytes.
 
@@ -159,7 +164,7 @@ def evict(cache: Path, limit: int, keep: str) -> None:
             _remove_abandoned(path)
         elif len(path.name) == _NAME_LENGTH:
             with contextlib.suppress(FileNotFoundError):  # another process removes it as well
-                entries.append((path.stat().st_mtime, path, sum(f.stat().st_size for f in path.iterdir())))
+                entries.append((path.stat().st_mtime, path, entry_bytes(path)))
     total = sum(size for _, _, size in entries)
     for _, path, size in sorted(entries):
         if total <= limit:

@@ -28,6 +28,7 @@ from legodnn.runtime.executors.cache_folder import (
     LIMIT_VARIABLE,
     cache_folder,
     cache_limit,
+    entry_bytes,
     entry_name,
     evict,
     mark_used,
@@ -47,7 +48,7 @@ from legodnn.store import Store
 
 HEAD, INDEX, WEIGHTS, PLACES, SUMS = "head.tflite", "head.index", "weights.packed", "places.npy", "sums.json"
 _FILES = (HEAD, WEIGHTS, INDEX, PLACES)  # whose checksums are in the last
-_SPARE_BYTES = 32_000_000
+_SPARE_BYTES = 32_000_000  # that are to be free on the disk besides what an entry takes
 
 
 class PackedWeights:
@@ -224,12 +225,12 @@ def _write_weights(store: Store, model: MappedModel, path: Path, compact: bool) 
 
 def _make(store: Store, path: Path, limit: int, compact: bool) -> None:
     """Make an entry and put it in its place, over a damaged one if there is one; the cache then takes <= `limit`."""
-    needed = sum(option.bytes for _, option in linked_options(store)) * 5 // 4 + _SPARE_BYTES
-    if needed - _SPARE_BYTES > limit:
+    about = sum(option.bytes for _, option in linked_options(store)) * 5 // 4  # what it takes is known when it is made
+    if about > limit:
         raise PackingError(f"its packed weights take more than the cache may ({LIMIT_VARIABLE} is {limit} bytes)")
     try:
-        evict(path.parent, limit - needed, keep=path.name)
-        if shutil.disk_usage(path.parent).free < needed:
+        evict(path.parent, limit - about, keep=path.name)
+        if shutil.disk_usage(path.parent).free < about + _SPARE_BYTES:
             raise PackingError(f"there is no room for packed weights in {path.parent}")
         with unfinished_entry(path.parent) as folder:
             try:
@@ -240,6 +241,7 @@ def _make(store: Store, path: Path, limit: int, compact: bool) -> None:
                 path.rename(folder / "damaged")
             if not path.exists():  # another process may have been faster
                 folder.rename(path)
+        evict(path.parent, limit - entry_bytes(path), keep=path.name)
     except OSError as e:
         if not path.exists():
             raise PackingError(f"cannot write to {path.parent} ({e.strerror or e})") from None

@@ -16,6 +16,7 @@ import pytest
 
 from legodnn.runtime.executors import weight_cache
 from legodnn.runtime.executors.base import covering_compositions
+from legodnn.runtime.executors.cache_folder import entry_bytes
 from legodnn.runtime.executors.interpreter import InterpreterExecutor
 from legodnn.runtime.executors.select import open_executor
 from legodnn.store import Store
@@ -151,11 +152,23 @@ def test_what_was_not_used_for_longest_goes_first(
         old = cache.stat().st_mtime - age
         os.utime(weight_cache.entry_path(store), (old, old))
     answer(stores[0])  # used again: now the other is the oldest
-    total = sum(f.stat().st_size for f in cache.rglob("*") if f.is_file())
-    needed = sum(o.bytes for s in stores[2].manifest.segments for o in s.options) * 5 // 4 + weight_cache._SPARE_BYTES
-    monkeypatch.setenv("LEGODNN_CACHE_LIMIT", str(total + needed - 1))
+    total = sum(map(entry_bytes, entries(cache))) + entry_bytes(
+        weight_cache.entry_path(stores[0])
+    )  # the third is alike
+    monkeypatch.setenv("LEGODNN_CACHE_LIMIT", str(total - 1))
     answer(stores[2])
     assert entries(cache) == sorted(weight_cache.entry_path(s) for s in (stores[0], stores[2]))
+
+
+def test_entries_that_fit_into_a_small_cache_all_stay(
+    cache: Path, tiny_store: Store, tiny_store2: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the models of a workload would be tried out and packed anew in every process."""
+    monkeypatch.setenv("LEGODNN_CACHE_LIMIT", "20MB")
+    for store in (tiny_store, tiny_store2):
+        answer(store)
+    assert entries(cache) == sorted(map(weight_cache.entry_path, (tiny_store, tiny_store2)))
+    assert sum(map(entry_bytes, entries(cache))) < 20e6
 
 
 MAKING = """

@@ -71,8 +71,9 @@ def _try(path: str, identity: str, executor: str, seconds: int, folder: str | No
         raise TrialError(f"{store.path} could not be tried out: {problem}")
     interpreter.interpreter_name()  # loads the library before its memory is counted
     files = sum(o.bytes for s in store.manifest.segments for o in s.options)
-    more = min(_MEMORY_BYTES + _PER_FILE_BYTE * files + _PER_TENSOR_BYTE * tensors, psutil.virtual_memory().total)
-    _limit(resource.RLIMIT_AS, psutil.Process().memory_info().vms + more)
+    # Files are mapped, several times over, which takes address space: it may be more than the machine has of memory.
+    computed = min(_MEMORY_BYTES + _PER_TENSOR_BYTE * tensors, psutil.virtual_memory().total)
+    _limit(resource.RLIMIT_AS, psutil.Process().memory_info().vms + computed + _PER_FILE_BYTE * files)
     if executor == "capi":
         weight_cache.write_entry(store, Path(folder or "."), compact)
         run_by_capi(store, Path(folder or "."), compact)

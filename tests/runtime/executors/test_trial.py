@@ -26,6 +26,7 @@ from legodnn.runtime.executors.interpreter import InterpreterExecutor
 from legodnn.runtime.executors.isolated import IsolatedExecutor
 from legodnn.runtime.executors.select import open_executor
 from legodnn.store import Store
+from tests.runtime.probe_store import probe_store
 from tests.runtime.tflite.tflite_files import packed as packed_file
 from tests.runtime.tflite.tflite_files import schema
 
@@ -214,6 +215,29 @@ def test_too_little_address_space_of_this_process_is_not_the_stores_fault(
             open_executor(tiny_store, "interpreter")
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+WITH_LITTLE_MEMORY = """
+import sys
+from types import SimpleNamespace
+import psutil
+from legodnn.runtime.executors.trial_child import child
+store, identity, folder, memory = sys.argv[1:]
+psutil.virtual_memory = lambda: SimpleNamespace(total=int(memory))
+sys.exit(child(store, identity, "capi", 60, folder))
+"""
+
+
+@pytest.mark.capi
+def test_a_store_may_be_larger_than_a_third_of_the_machines_memory(tmp_path: Path) -> None:
+    """Its files are mapped, several times over: what one composition reads of them is less than that."""
+    store = probe_store(tmp_path / "large", 4, 512, (512,), 4)
+    files = sum(o.bytes for s in store.manifest.segments for o in s.options)
+    (tmp_path / "entry").mkdir()
+    arguments = (str(store.path), store.id, str(tmp_path / "entry"), str(2 * files))
+    command = [sys.executable, "-c", WITH_LITTLE_MEMORY, *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    assert json.loads(done.stdout.splitlines()[-1]) == {"done": "everything"}
 
 
 def test_a_store_that_is_replaced_meanwhile_is_not_taken_for_the_one_that_was_opened(tiny_store: Store) -> None:

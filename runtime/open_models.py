@@ -9,7 +9,7 @@ from legodnn.errors import PackingError
 from legodnn.profile import OptionKey, OptionProfile, Profile
 from legodnn.runtime.device.fingerprint import fingerprint
 from legodnn.runtime.executors.base import Executor, log
-from legodnn.runtime.executors.select import executor_name, open_executor, prepare_compact, warm_up
+from legodnn.runtime.executors.select import executor_name, open_executor, prepare_packed, warm_up
 from legodnn.runtime.running_model import RunningModel
 from legodnn.store import Store
 from legodnn.workload import Workload
@@ -41,25 +41,45 @@ def open_measured_stores(workload: Workload, executor: str | None) -> MeasuredSt
     return opened
 
 
-def with_compact_where_packed(measured: MeasuredStores, executor: str | None) -> MeasuredStores:
-    """Pack the weights of compact models, now and not when a plan has one compact, perhaps because memory is short.
+def as_packed_here(
+    workload: Workload, measured: MeasuredStores, executor: str | None
+) -> tuple[Workload, MeasuredStores]:
+    """Leave out ways of running that need packed weights where those cannot be kept, so that no plan chooses them.
 
+    Weights are packed now, and not when a plan first needs them, perhaps because memory is short.
     Arguments and errors are those of `open_models`.
 
     Returns:
-        The stores and profiles. Those of models that cannot be compact here say nothing of it, so that no plan has them
-        so.
+        The workload, without leave to stream models that cannot be streamed here; and the stores and profiles, which
+        say nothing of being compact for models that cannot be compact here.
     """
-    found = {}
-    for name, (store, profile) in measured.items():
-        if profile.compact:
-            try:
-                prepare_compact(store, executor)
-            except PackingError as e:
-                log.warning("%s is never compact, though its profile has that measured: %s", name, e)
-                profile = profile.model_copy(update={"compact": None})
-        found[name] = store, profile
-    return found
+    models, found = [], {}
+    for entry in workload.models:
+        store, profile = measured[entry.name]
+        if entry.streaming and (problem := _packing_problem(store, executor)):
+            log.warning("%s is never streamed, though its workload allows that: %s", entry.name, problem)
+            entry = entry.model_copy(update={"streaming": False})
+        if profile.compact and (problem := _packing_problem(store, executor, compact=True)):
+            log.warning("%s is never compact, though its profile has that measured: %s", entry.name, problem)
+            profile = profile.model_copy(update={"compact": None})
+        models.append(entry)
+        found[entry.name] = store, profile
+    return workload.model_copy(update={"models": tuple(models)}), found
+
+
+def _packing_problem(store: Store, executor: str | None, compact: bool = False) -> str:
+    """Pack a store's weights, unless that has been done, and those of compact models if they are meant.
+
+    Returns:
+        Why models cannot run with them; "" where they can.
+    """
+    try:
+        prepare_packed(store, executor)
+        if compact:
+            prepare_packed(store, executor, compact=True)
+    except PackingError as e:
+        return str(e)
+    return ""
 
 
 def load_library(measured: MeasuredStores, executor: str | None, isolated: bool) -> None:

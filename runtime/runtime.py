@@ -16,7 +16,7 @@ from legodnn.lifetime import Lifetime
 from legodnn.plan import Infeasible, ModelPlan, Plan, checked_plan
 from legodnn.printable import shown
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
-from legodnn.runtime.open_models import load_library, open_measured_stores, open_models, with_compact_where_packed
+from legodnn.runtime.open_models import as_packed_here, load_library, open_measured_stores, open_models
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.runtime.running_model import Inference, changes_to
@@ -77,9 +77,9 @@ class Runtime:
         self.workload: Workload = workload
         self._life = Lifetime("this runtime")
         budget = workload.budget if budget is None else checked_budget(budget)
-        measured = with_compact_where_packed(open_measured_stores(workload, executor), executor)
+        here, measured = as_packed_here(workload, open_measured_stores(workload, executor), executor)
         self.stores: dict[str, Store] = {name: store for name, (store, _) in measured.items()}
-        tables = workload_tables(workload, [*measured.values()], isolated)
+        tables = workload_tables(here, [*measured.values()], isolated)
         self.scheduler: Scheduler = Scheduler(tables, workload.switch_charge)
         self.scheduler.plan(budget)  # before the base is measured: what this and the library hold is no model's memory
         load_library(measured, executor, isolated)
@@ -92,7 +92,7 @@ class Runtime:
         self._tail: Mapping[str, float] = {}
         self.on_inference: Callable[[ModelPlan, float], None] | None = None
         self.last_switch: Switch = Switch({}, 0.0, 0.0)
-        self._models = open_models(workload, measured, executor, isolated)
+        self._models = open_models(here, measured, executor, isolated)
         try:
             self._go_to(self.scheduler.plan(budget), time.perf_counter())
         except BaseException:

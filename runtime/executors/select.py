@@ -108,30 +108,26 @@ def prepare(store: Store, kind: str | None = None) -> None:
 
     Arguments and errors are those of `open_executor`.
     """
-    from legodnn.runtime.executors import interpreter, trial, weight_cache
+    from legodnn.runtime.executors import interpreter, trial
 
-    if executor_kind(kind) == "capi":
-        try:
-            if not weight_cache.is_made(store):
-                weight_cache.open_packed(store).close()
-            return
-        except PackingError:  # `open_executor` warns of it
-            pass
-    trial.ensure_tried(store, interpreter.interpreter_name())
+    try:
+        prepare_packed(store, kind)
+    except PackingError:  # `open_executor` warns of it
+        trial.ensure_tried(store, interpreter.interpreter_name())
 
 
-def prepare_compact(store: Store, kind: str | None = None) -> None:
-    """Pack the weights of compact models, unless that has been done on this device.
+def prepare_packed(store: Store, kind: str | None = None, compact: bool = False) -> None:
+    """Pack a store's weights, or those of compact models, unless that has been done on this device.
 
     Arguments and errors are those of `open_executor`, and a PackingError where the Interpreter is to run the store, or
-    the weights cannot be packed so.
+    the weights cannot be packed or kept.
     """
+    if executor_kind(kind) != "capi":
+        raise PackingError("the Interpreter runs it, which runs no models streamed or compact")
     from legodnn.runtime.executors import weight_cache
 
-    if executor_kind(kind) != "capi":
-        raise PackingError("the Interpreter runs no compact models")
-    if not weight_cache.is_made(store, compact=True):
-        weight_cache.open_packed(store, compact=True).close()
+    if not weight_cache.is_made(store, compact=compact):
+        weight_cache.open_packed(store, compact=compact).close()
 
 
 def warm_up(store: Store, kind: str | None = None) -> None:

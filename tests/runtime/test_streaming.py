@@ -149,6 +149,22 @@ def test_a_plan_that_streams_is_refused_where_the_workload_does_not_allow_it(sto
             runtime.plan = runtime.plan.model_copy(update={"models": (one,)})
 
 
+@pytest.mark.parametrize("isolated", [False, True])
+def test_where_packed_weights_cannot_be_kept_no_plan_streams(
+    store: Store, isolated: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The Interpreter runs the model then, which cannot; a budget that falls makes it smaller all the same."""
+    monkeypatch.setenv("LEGODNN_CACHE", str(tmp_path))
+    monkeypatch.setenv("LEGODNN_CACHE_LIMIT", "1kB")
+    with Runtime(allowed(store), isolated=isolated) as runtime:
+        whole = runtime.plan
+        runtime.budget = Budget(memory_bytes=whole.memory_bytes - 1)
+        assert not runtime.plan["m"].streamed
+        assert runtime.plan["m"].options != whole["m"].options
+        assert np.isfinite(np.asarray(runtime.infer("m", X))).all()
+    assert "m is never streamed, though its workload allows that: its packed weights take more" in caplog.text
+
+
 def test_the_interpreter_cannot_stream(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(EXECUTOR_VARIABLE, "interpreter")
     with pytest.raises(ConfigError, match="C API alone"):

@@ -22,7 +22,8 @@ class Store:
     """A store that has been opened and verified.
 
     Attributes:
-        path: the folder.
+        path: the folder, as it was given.
+        folder: the same from the root on, wherever this process goes (`os.chdir`).
         manifest: the content of its manifest.json.
         id: the SHA-256 of manifest.json. It identifies the whole store, since the manifest holds every file's hash.
     """
@@ -36,6 +37,7 @@ class Store:
         self.path: Path = Path(path)
         if not is_folder(self.path):
             raise StoreError(f"{self.path} is not a folder; `legodnn build --help` shows how to build a store")
+        self.folder: Path = self.path.absolute()
         file = self.path / MANIFEST
         if not os.path.lexists(file):
             raise StoreError(f"{self.path} is not a store: it has no {MANIFEST}; {_REMEDY}")
@@ -59,9 +61,9 @@ class Store:
         Raises:
             StoreError: the file is missing, outside the store, or not what the manifest says.
         """
-        path = self.path / option.file
+        path = self.folder / option.file
         try:
-            inside = path.resolve().is_relative_to(self.path.resolve())
+            inside = path.resolve().is_relative_to(self.folder.resolve())
             if not inside or not path.is_file():
                 problem = "is missing" if inside else "leads out of the store"
                 raise StoreError(f"{path} {problem}; {_REMEDY}")

@@ -178,7 +178,7 @@ class InterpreterExecutor:
         """
         segment = next(s for s in self._store.manifest.segments if s.name == choice.segment)
         option = segment.option(choice.option)
-        file = self._store.path / option.file
+        file = self._store.folder / option.file
         address_space.check_room(2 * option.bytes, choice.threads)  # the file, and weights packed from it
         fd = self._store.open_file(option)
         try:

@@ -119,7 +119,7 @@ def _run(
 ) -> tuple[dict[str, str], tuple[str, str] | None, int | None]:
     """Run the child; return what it was doing last, the error that it told, and its status (None: it took too long)."""
     arguments = (
-        str(store.path),
+        str(store.folder),
         store.id,
         executor,
         str(seconds),

@@ -1,4 +1,4 @@
-"""The public Interpreter is found in whichever package brings it, and not before it is needed."""
+"""The public Interpreter is found in whichever package brings it, when it is needed, and loads blocks from anywhere."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from legodnn.runtime.executors.base import covering_compositions
 from legodnn.runtime.executors.interpreter import interpreter_name
+from legodnn.runtime.executors.select import open_executor
+from legodnn.store import Store
 
 
 def test_the_name_is_package_and_version() -> None:
@@ -87,3 +91,19 @@ def test_another_runtime_that_works_is_used_with_a_warning(tmp_path: Path, raise
     assert last == "it tflite-runtime of unknown version"
     assert said[0].startswith("ai-edge-litert is installed but cannot be loaded: ")
     assert said[0].endswith("; tflite-runtime is used instead")
+
+
+@pytest.mark.parametrize("kind", ["capi", "interpreter"])
+def test_blocks_are_loaded_from_whatever_folder_is_the_current_one(
+    store_copy: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a daemon, which leaves the folder that it was started in."""
+    monkeypatch.chdir(store_copy.parent)
+    first, second, *_ = covering_compositions(Store(store_copy))
+    executor = open_executor(Store(store_copy.name), kind)
+    executor.compose(first)
+    monkeypatch.chdir("/")
+    composition = executor.compose(second)
+    executor.retain(second)
+    assert composition.run({"image": np.zeros((12, 12, 1), np.float32)})["head"].shape == (10,)
+    executor.close()

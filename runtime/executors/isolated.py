@@ -20,7 +20,6 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,8 +29,8 @@ from legodnn.arrays import AnyArray
 from legodnn.errors import ClosedError, ExecutionError, LegoError
 from legodnn.lifetime import Lifetime, release_with
 from legodnn.manifest import Manifest, TensorSpec
-from legodnn.runtime.executors.base import Choice, check_choices
-from legodnn.runtime.executors.select import prepare
+from legodnn.runtime.executors.base import Choice, ExecutorKind, check_choices
+from legodnn.runtime.executors.select import executor_kind, prepare
 from legodnn.store import Store
 from legodnn.turn import turn
 
@@ -75,9 +74,10 @@ class IsolatedExecutor:
             ExecutionError: the worker cannot be started, or ended at its start.
             LegoError: as `select.open_executor`.
         """
-        prepare(store, kind)  # here and not in the worker, which is killed when an answer takes long
-        self._store, self._kind, self._life = store, kind, Lifetime(f"the executor of {store.name!r}")
-        self._path = store.path.absolute()  # wherever this process goes before the worker is started again
+        # What runs it is decided once: a worker that is started again has no other environment variables to go by.
+        self._kind = executor_kind(kind)
+        prepare(store, self._kind)  # here and not in the worker, which is killed when an answer takes long
+        self._store, self._life = store, Lifetime(f"the executor of {store.name!r}")
         self._lock = threading.RLock()
         self._live: dict[int, tuple[Choice, ...]] = {}
         self._next = 0
@@ -186,7 +186,7 @@ class IsolatedExecutor:
     def _start(self) -> _Worker:
         """Start a worker and have it compose every model that may still be run."""
         self._end()
-        self._worker = worker = _Worker(self._store, self._path, self._kind, self._memory)
+        self._worker = worker = _Worker(self._store, self._kind, self._memory)
         try:
             worker.answer({"do": "open"})
             for number, choices in self._live.items():
@@ -208,20 +208,19 @@ class IsolatedExecutor:
 class _Worker:
     """A process that runs a store, and the socket to it. It ends when this object is dropped, at the latest."""
 
-    def __init__(self, store: Store, path: Path, kind: str | None, memory: int) -> None:
+    def __init__(self, store: Store, kind: ExecutorKind, memory: int) -> None:
         """Start the process. ExecutionError if that cannot be done.
 
         Args:
             store: the store.
-            path: where it lies.
-            kind: as for `select.executor_kind`; None means 'auto'.
+            kind: what runs it there.
             memory: file descriptor of the shared memory.
         """
         try:
             ours, theirs = socket.socketpair()
             with ours, theirs:
                 fds = (theirs.fileno(), memory)
-                arguments = (str(path), store.id, kind or "auto", *map(str, fds))
+                arguments = (str(store.folder), store.id, kind, *map(str, fds))
                 self.process = processes.start_module("legodnn.runtime.executors.worker", *arguments, pass_fds=fds)
                 self._connection = Connection(ours.detach())
         except OSError as e:

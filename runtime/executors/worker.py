@@ -3,7 +3,7 @@
     worker STORE ID EXECUTOR SOCKET MEMORY
 
 It answers the messages that come through a socket until the other end is closed. ID is the id that the store must have;
-EXECUTOR is auto, capi or interpreter; SOCKET and MEMORY are file descriptors that it inherits. A message names one of
+EXECUTOR is capi or interpreter; SOCKET and MEMORY are file descriptors that it inherits. A message names one of
 `_Worker`'s methods and its arguments.
 """
 
@@ -26,8 +26,7 @@ from legodnn.store import Store
 
 class _Worker:
     def __init__(self, path: str, identity: str, kind: str, memory: int) -> None:
-        self._path, self._id, self._memory = path, identity, memory
-        self._kind = None if kind == "auto" else kind
+        self._path, self._id, self._kind, self._memory = path, identity, kind, memory
         self._composed: dict[int, Runnable] = {}
 
     def open(self) -> None:

@@ -82,6 +82,18 @@ def test_a_worker_started_again_finds_its_store_from_another_current_folder(
         np.testing.assert_array_equal(composition.run(image())["head"], expected)
 
 
+@pytest.mark.capi
+def test_what_was_asked_for_counts_in_the_worker_whatever_the_environment_says(
+    tiny_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it does in this process."""
+    monkeypatch.setenv("LEGODNN_EXECUTOR", "interpreter")
+    choices = covering_compositions(tiny_store)[0]
+    for kind, loaded in (("auto", ()), (None, choices)):  # of weights the Interpreter alone takes memory at once
+        with closing(IsolatedExecutor(tiny_store, kind)) as executor:
+            assert set(executor.to_load(choices)) == set(loaded)
+
+
 def test_a_store_that_was_replaced_is_not_run_by_a_worker_started_again(store_copy: Path, tiny_store2: Store) -> None:
     """It would be run with the plan of the old one; and where its tensors have other shapes, the outputs of the
     inference before would be taken for its own."""

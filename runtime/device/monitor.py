@@ -167,7 +167,7 @@ def _between(
         now: the later moment.
         own: this process and its descendants.
     """
-    if last is None or last.busy is None or now.busy is None or not own:
+    if last is None or last.busy is None or now.busy is None or not own or now.time_s <= last.time_s:
         return None, None, ()
     seconds = now.time_s - last.time_s
 

@@ -112,7 +112,11 @@ class CommandParser(argparse.ArgumentParser):
         self._refuse_spaced_lists(found, rest)
         many = next((a for a in self._actions if not a.option_strings and a.nargs in ("*", "+")), None)
         if many and not any(word.startswith("-") for word in rest):
-            setattr(found, many.dest, [*getattr(found, many.dest), *rest])
+            try:
+                words = [self._get_value(many, word) for word in rest]
+            except argparse.ArgumentError as e:
+                self.error(str(e))
+            setattr(found, many.dest, [*getattr(found, many.dest), *words])
             rest = []
         return found, rest
 

@@ -74,12 +74,14 @@ def _pairs(root: Path) -> dict[str, tuple[Path, Path]]:
 
 def _class_names(root: Path) -> tuple[str, ...]:
     try:
-        lines = (root / _CLASSES).read_text("utf-8").splitlines()
+        lines = (root / _CLASSES).read_text("utf-8-sig").rstrip().splitlines()
     except FileNotFoundError:
         return ()
     except (OSError, UnicodeDecodeError) as e:
         raise DataError(f"cannot read {root / _CLASSES}: {e}") from None
-    names = tuple(line.strip() for line in lines if line.strip())
+    names = tuple(line.strip() for line in lines)
+    if "" in names:  # without it, all classes behind would have the name of the one before
+        raise DataError(f"{root / _CLASSES}: line {names.index('') + 1} is empty; write a name there, such as unused")
     if len(set(names)) < len(names):
         raise DataError(f"{root / _CLASSES} names a class twice; it has a line for each number in masks, from 0 on")
     return names

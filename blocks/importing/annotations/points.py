@@ -40,7 +40,7 @@ def read_points(root: Path, frame: Frame) -> tuple[tuple[str, ...], dict[str, An
 
 def _table(file: Path, frame: Frame) -> tuple[tuple[str, ...], AnnotatedPart]:
     try:
-        rows = list(csv.reader(file.read_text("utf-8").splitlines(), strict=True))
+        rows = list(csv.reader(file.read_text("utf-8-sig").splitlines(), strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as e:
         raise DataError(f"cannot read {file}: {e}") from None
     header = rows[0] if rows else []

@@ -49,7 +49,7 @@ def _names(root: Path) -> dict[str, list[tuple[str, str]]]:
     found = {}
     for part, file in lists.items():
         if file.is_file():
-            lines = enumerate(file.read_text("utf-8", "replace").splitlines(), start=1)
+            lines = enumerate(file.read_text("utf-8-sig", "replace").splitlines(), start=1)
             found[part] = [(line.split()[0], f"{file}, line {n}") for n, line in lines if line.strip()]
     return found
 

@@ -53,6 +53,7 @@ def test_a_flag_of_one_value_is_given_once(capsys: pytest.CaptureFixture[str]) -
     "words",
     [
         ["plan", ""],
+        ["plan", "a", "--memory", "5MB", ""],
         ["run", ""],
         ["profile", ""],
         ["inspect", ""],
@@ -74,6 +75,7 @@ def test_a_home_is_found_where_shells_leave_it_to_programs(monkeypatch: pytest.M
     args = command_line().parse_args(["pack", "~/a.tflite", "--out=~/stores/a", "--name=~", "--data=~/val.npz"])
     assert (args.files, args.out, args.name) == (["/home/pi/a.tflite"], "/home/pi/stores/a", "~")
     assert args.data == "/home/pi/val.npz"
+    assert command_line().parse_args(["plan", "a", "--memory", "5MB", "~/b"]).workload == ["a", "/home/pi/b"]
     workload = Workload(models=(WorkloadModel(name="a", store="a"), WorkloadModel(name="b", store="b")))
     assert _sources(["a=~/photos", "b=/x/~/y"], workload) == {"a": "/home/pi/photos", "b": "/x/~/y"}
 

@@ -26,7 +26,9 @@ def street(root: Path) -> Path:
 
 
 def test_a_label_shows_the_nearest_pixel_of_the_mask_and_void_as_minus_1(tmp_path: Path) -> None:
-    classes, parts = read_masks(street(tmp_path), Frame((HEIGHT, WIDTH, 3)))
+    street(tmp_path)
+    (tmp_path / "classes.txt").write_text("sky\nroad\nvoid\n\n", "utf-8-sig")  # as editors on Windows write it
+    classes, parts = read_masks(tmp_path, Frame((HEIGHT, WIDTH, 3)))
     assert classes == ("sky", "road")
     expected = np.where((MASK == 255) | (MASK == 2), -1, MASK.astype(int))
     np.testing.assert_array_equal(parts["train"].labels, expected[None])
@@ -68,6 +70,7 @@ def test_images_and_masks_may_lie_beside_each_other_in_palette_colours_without_n
         (lambda root: save(root / "trainannot" / "a.png"), "a.png is a picture of colours"),
         (lambda root: (root / "classes.txt").write_text("sky\nroad"), "a.png: 2 at row 21, column 31 is none of the 2"),
         (lambda root: (root / "classes.txt").write_text("sky\nsky"), "classes.txt names a class twice"),
+        (lambda root: (root / "classes.txt").write_text("sky\n\nroad\n"), "classes.txt: line 2 is empty; write a name"),
         (
             lambda root: (root / "trainannot").rename(root / "other"),
             "images is missing: there must be",

@@ -19,7 +19,7 @@ HEADER = "image,eye_x,eye_y,nose_x,nose_y\n"
 def table(root: Path, text: str) -> Path:
     save(root / "a.jpg")
     save(root / "deep" / "b.jpg")
-    (root / "points.csv").write_text(text)
+    (root / "points.csv").write_text(text, "utf-8-sig")  # as spreadsheets write it
     return root
 
 

@@ -112,8 +112,12 @@ class PruningNet:
 
 
 def _takes_kernel(layer: Any) -> bool:
-    """Whether a layer is a plain convolution or dense layer, whose kernel can come from elsewhere."""
-    return type(layer).__name__ in ("Dense", "Conv1D", "Conv2D", "Conv3D")
+    """Whether a layer is a plain convolution or dense layer, whose kernel can come from elsewhere.
+
+    A causal one pads its input in a way of its own before it convolves; it keeps its kernel.
+    """
+    plain = type(layer).__name__ in ("Dense", "Conv1D", "Conv2D", "Conv3D")
+    return plain and getattr(layer, "padding", None) != "causal"
 
 
 def _maker(layer: Any, hidden: int, seed: int) -> keras.Model:

@@ -124,6 +124,15 @@ def test_a_target_that_is_met_already_leaves_the_block_whole() -> None:
     assert searched_widths(problem, SEARCHES["amc"]).tolist() == problem.full.tolist()
 
 
+def test_causal_convolutions_keep_their_kernels_in_a_pruning_net() -> None:
+    inputs = keras.Input((12, 4))
+    y = layers.Conv1D(8, 3, padding="causal", activation="relu")(inputs)
+    block = keras.Model(inputs, layers.Conv1D(4, 1)(y))
+    x = np.random.default_rng(0).normal(size=(16, 12, 4)).astype(np.float32)
+    (made,) = PruningNet(pose(block, Target("sparsity", 0.5), x=x)).run([x], np.ones(analyse(block).count, np.float32))
+    np.testing.assert_allclose(made, block(x), atol=1e-5)
+
+
 def test_a_pruning_net_begins_with_the_blocks_own_kernels_and_learns_kernels_for_other_widths() -> None:
     problem = small_problem()
     net = PruningNet(problem)

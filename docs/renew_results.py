@@ -27,6 +27,7 @@ RESULTS = {
     ),
     "comparison_fcn": ("comparison.py", True, "fcn", ["--network", "fcn"]),
     "several": ("several.py", False, ".", []),  # runs the stores of ResNet-20 and VGG16
+    "moving_limits": ("moving_limits.py", False, "moving_limits", []),
 }
 
 

@@ -67,7 +67,10 @@ def test_every_composition_is_held_out_of_one_fit_and_the_last_fit_is_to_all(
 ) -> None:
     swapped, fits = chain((0.0, 0.2, 0.6)), list[tuple[float, set[OptionNumbers], Fit]]()
 
-    def recorded(errors: Any, compositions: list[OptionNumbers], metrics: Any, best: float, noise: float) -> Fit:
+    def recorded(
+        errors: Any, compositions: list[OptionNumbers], metrics: Any, best: float, noise: float, interacting: bool
+    ) -> Fit:
+        assert interacting
         found = fit(errors, compositions, metrics, best, noise)
         fits.append((noise, set(compositions), found))
         return found

@@ -176,7 +176,7 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     others = {} if args.only_legodnn else {name: script_worker(__file__, name) for name in ("highs", "cpsat")}
     ours = script_worker(__file__, "legodnn")
     rows = [
-        kept(args.work and args.work / f"{family}-{seed}.json", partial(solved, problem(family, seed), ours, others))
+        kept(args.work and args.work / f"{family}-{seed}.json", partial(solved, family, seed, ours, others))
         for seed in range(each)
         for family in FAMILIES
     ]
@@ -186,16 +186,16 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     return figures, bars_of(figures)
 
 
-def solved(given: Problem, ours: Worker, others: dict[str, Worker]) -> dict[str, Any]:
+def solved(family: str, seed: int, ours: Worker, others: dict[str, Worker]) -> dict[str, Any]:
     """Return our answers to a problem's questions, and the solvers' to those that they are asked."""
+    given = problem(family, seed)
     answers = ours.ask([given, 20])
     asked = [a["asked"] for a in answers if "asked" in a]
     proven, worst = sum(a["gap"] == 0 for a in answers), max(a["ms"] for a in answers)
-    title = f"{given['family']} {given['seed']}"
-    print(f"{title}: {proven} of {len(answers)} proven, worst {worst:.0f} ms", file=sys.stderr, flush=True)
+    print(f"{family} {seed}: {proven} of {len(answers)} proven, worst {worst:.0f} ms", file=sys.stderr, flush=True)
     return {
-        "family": given["family"],
-        "seed": given["seed"],
+        "family": family,
+        "seed": seed,
         "legodnn": answers,
         "solvers": [{name: w.ask([given, question]) for name, w in others.items()} for question in asked],
     }

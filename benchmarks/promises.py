@@ -174,11 +174,6 @@ def drive(
     return record
 
 
-def driven(*arguments: Any) -> dict[str, Any]:
-    """Return what `drive` does, as JSON holds it."""
-    return vars(drive(*arguments))
-
-
 def foretold(asked: Workload, record: Record) -> dict[int, dict[str, tuple[float, float]]]:
     """Return by second and model the slow-down, and the tail beside it, that the static plan had in that second."""
     with Runtime(asked) as runtime:
@@ -192,6 +187,19 @@ def foretold(asked: Workload, record: Record) -> dict[int, dict[str, tuple[float
         median, most = float(np.median(ratios)), max(ratios)
         told[second][name] = (median, most / median / promised[name])
     return told
+
+
+def driven(
+    system: str,
+    asked: Workload,
+    budget: Budget,
+    trace: Sequence[Disturbance],
+    seconds: float,
+    static: Record | None,
+) -> dict[str, Any]:
+    """Return what `drive` records of a system, as JSON holds it; `static` is what the first plan alone did before."""
+    told = foretold(asked, static) if system == "clairvoyant" and static else None
+    return vars(drive(asked, budget, trace, seconds, system in GOVERNED, told))
 
 
 def summary(record: Record, trace: Sequence[Disturbance], seconds: float) -> Figures:
@@ -246,8 +254,8 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
             trace = draw(seconds, seed)
             records: dict[str, Record] = {}
             for system in SYSTEMS:
-                told = foretold(asked, records["static"]) if system == "clairvoyant" else None
-                go = partial(driven, others.get(system, asked), budget, trace, seconds, system in GOVERNED, told)
+                models, static = others.get(system, asked), records.get("static")
+                go = partial(driven, system, models, budget, trace, seconds, static)
                 path = args.work and args.work / f"{count}-{seed}-{system}.json"
                 records[system] = record = Record(**kept(path, go))
                 figures[f"{count} models, trace {seed}, {system}"] = summary(record, trace, seconds)

@@ -30,9 +30,8 @@ from typing import Any
 import numpy as np
 
 from legodnn.blocks.accuracy.evaluation import evaluate
-from legodnn.blocks.accuracy.option_chain import OptionChain, OptionNumbers, Stage
+from legodnn.blocks.accuracy.option_chain import OptionNumbers
 from legodnn.blocks.accuracy.sampling import draw_compositions
-from legodnn.blocks.export.convert import Runner
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.importing.macs import macs
@@ -48,6 +47,7 @@ from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.store import Store
 from legodnn.workload import Budget, load_workload
 from support import task_data, task_training
+from support.evaluated import store_chain
 from support.kept import begun, kept
 from support.limits import least
 from support.report import Bars, Figures, run
@@ -201,11 +201,7 @@ def measured(recipe: Recipe, path: Path, plan: Figures, random: int) -> Figures:
     store, source = Store(path), open_source(recipe)
     np.savez(path.with_name("test.npz"), x=np.asarray(source.data.test.x), y=np.asarray(source.data.test.y))
     manifest = store.manifest
-    stages = [
-        Stage(s.inputs, s.outputs, [Runner(store.verified_file(o).read_bytes()) for o in s.options])
-        for s in manifest.segments
-    ]
-    chain = OptionChain(stages, manifest.outputs)
+    chain = store_chain(store)
     sizes = [len(s.options) for s in manifest.segments]
     options = {o.name: o for s in manifest.blocks for o in s.options}
     rows = {name: uniform(manifest, option) for name, option in options.items()}

@@ -18,6 +18,7 @@ from legodnn.printable import shown
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
 from legodnn.runtime.open_models import as_packed_here, load_library, open_measured_stores, open_models
 from legodnn.runtime.planning.scheduler import Scheduler
+from legodnn.runtime.planning.table_checks import check_by_model
 from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.runtime.running_model import Inference, changes_to
 from legodnn.runtime.switch import Switch
@@ -218,8 +219,7 @@ class Runtime:
         self._life.check()
         budget = checked_budget(budget)
         for factors in (slowdown, tail := {} if tail is None else tail):
-            if not isinstance(factors, Mapping):
-                raise WorkloadError(f"slow-downs and tails are numbers by model, not {type(factors).__name__}")
+            check_by_model(factors)
         with turn(self._changing, "this runtime"):
             running, start, why = self.plan, time.perf_counter(), None
             try:

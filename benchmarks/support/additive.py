@@ -9,16 +9,17 @@ from legodnn.blocks.accuracy.accuracy_model import fit_measured, measure
 from legodnn.blocks.accuracy.evaluation import MeasuredComposition
 from legodnn.blocks.accuracy.loss_fit import NOISES
 from legodnn.blocks.accuracy.metrics import metric_of
-from legodnn.blocks.accuracy.option_chain import OptionChain, OptionNumbers, Stage
+from legodnn.blocks.accuracy.option_chain import OptionNumbers
 from legodnn.blocks.accuracy.sampling import single_swaps
-from legodnn.blocks.export.convert import Runner
+from legodnn.blocks.export.options import option_costs
 from legodnn.blocks.importing.data import Split
 from legodnn.blocks.importing.heads import Head
 from legodnn.console import ProgressLine
 from legodnn.files import write_atomic
-from legodnn.manifest import MANIFEST, Manifest, Option
+from legodnn.manifest import MANIFEST, Manifest
 from legodnn.schema import to_json
 from legodnn.store import Store
+from support.evaluated import store_chain
 
 
 def predict_additively(store: Store, x: Array, y: Array) -> None:
@@ -32,15 +33,10 @@ def predict_additively(store: Store, x: Array, y: Array) -> None:
     manifest = store.manifest
     named = manifest.accuracy.metric  # top1 or mean_iou
     split, metric = Split(x, y), metric_of(named, Split(x, y), [Head("classes", named, "linear")])
-    stages = [
-        Stage(s.inputs, s.outputs, [Runner((store.path / o.file).read_bytes()) for o in s.options])
-        for s in manifest.segments
-    ]
     known: dict[OptionNumbers, MeasuredComposition] = {}
-    costs = [np.array([_costs(o) for o in s.options]) for s in manifest.segments]
-    recipe = manifest.built.recipe
-    chain, samples, seed = OptionChain(stages, manifest.outputs), recipe["samples"], recipe["seed"]
-    measure(chain, split, manifest.accuracy.data, samples, seed, metric, known, costs=costs, progress=ProgressLine)
+    costs = [np.array([option_costs(o.bytes, o.macs, o.precision) for o in s.options]) for s in manifest.segments]
+    described, samples, seed = manifest.accuracy.data, *(manifest.built.recipe[f] for f in ("samples", "seed"))
+    measure(store_chain(store), split, described, samples, seed, metric, known, costs=costs, progress=ProgressLine)
     write_atomic(store.path / MANIFEST, to_json(fitted_additively(manifest, known)))
 
 
@@ -65,8 +61,3 @@ def fitted_additively(manifest: Manifest, known: dict[OptionNumbers, MeasuredCom
     )
     accuracy = manifest.accuracy.model_copy(update={"link": fit.link, "original": known[singles[0]].metric})
     return manifest.model_copy(update={"segments": segments, "accuracy": accuracy})
-
-
-def _costs(option: Option) -> tuple[float, float]:
-    """Return the bytes and the work of an option, as a build counts them."""
-    return float(option.bytes), option.macs / (2 if option.precision == "int8" else 1)

@@ -15,6 +15,7 @@ from legodnn.blocks.export.convert import Runner, convert
 from legodnn.blocks.importing.data import Split
 from legodnn.blocks.importing.heads import Head
 from legodnn.console import ProgressLine
+from legodnn.store import Store
 from support.students import Students
 
 SLICE = 1000  # images at a time
@@ -26,6 +27,16 @@ def exported(pieces: Sequence[Piece], students: Students) -> OptionChain:
     options = [[p.model, *students.get(p.name, [])] for p in pieces]
     runners = [[Runner(convert(model, 50)) for model in models] for models in options]
     return OptionChain([Stage(p.inputs, p.outputs, r) for p, r in zip(pieces, runners, strict=True)])
+
+
+def store_chain(store: Store) -> OptionChain:
+    """Return the chain of a store's segments, which runs its files."""
+    manifest = store.manifest
+    stages = [
+        Stage(s.inputs, s.outputs, [Runner(store.verified_file(o).read_bytes()) for o in s.options])
+        for s in manifest.segments
+    ]
+    return OptionChain(stages, manifest.outputs)
 
 
 class CompositionRecord:

@@ -33,6 +33,11 @@ from legodnn.recipe import Recipe
 _MOST_IMAGES, _TENSOR_BYTES = 32, 8_000_000
 
 
+def option_costs(size: int, macs: int, precision: Precision) -> tuple[float, float]:
+    """Return the bytes of an option's file, and its work in float32 multiply-accumulates, of which int8 takes half."""
+    return float(size), macs / (2 if precision == "int8" else 1)
+
+
 @dataclass(frozen=True, eq=False)
 class Exported:
     """One option of one segment that has been exported.
@@ -61,8 +66,8 @@ class Exported:
 
     @property
     def costs(self) -> tuple[float, float]:
-        """The size of the file in bytes, and the work in float32 multiply-accumulates, of which int8 takes half."""
-        return float(self.file.stat().st_size), self.macs / (2 if self.precision == "int8" else 1)
+        """What plans pay for it, see `option_costs`."""
+        return option_costs(self.file.stat().st_size, self.macs, self.precision)
 
     def described(self, segment: str, loss: float) -> Option:
         """Return the option as an entry of the manifest, for this segment and with this loss of accuracy."""

@@ -7,16 +7,15 @@ import tempfile
 from pathlib import Path
 from typing import Any, get_args
 
+from legodnn.class_names import REMEDY, read_class_names
 from legodnn.commands.own_arrays import names_function, own_arrays
 from legodnn.commands.parser import add_pixel_arguments, fraction
 from legodnn.console import progress, results_alone
 from legodnn.errors import ModelError
-from legodnn.files import check_folder, read_regular
+from legodnn.files import check_folder
 from legodnn.model_names import ONNX, is_function
 from legodnn.pixels import Scaling
 from legodnn.tensor_spec import ImageFit
-
-_MOST_BYTES_OF_LABELS = 16 << 20
 
 
 def add_parser(subparsers: Any, summary: str) -> None:
@@ -118,15 +117,7 @@ def _scaling(args: argparse.Namespace) -> Scaling | None:
 def _labels(path: Path | None) -> tuple[str, ...]:
     if path is None:
         return ()
-    remedy = "give a text file with the name of a class on each line"
-    content = read_regular(path, _MOST_BYTES_OF_LABELS, ModelError, remedy)
-    try:
-        lines = content.decode("utf-8-sig").rstrip().splitlines()
-    except UnicodeDecodeError:
-        raise ModelError(f"{path} is not UTF-8 text; {remedy}") from None
-    labels = tuple(line.strip() for line in lines)
+    labels = read_class_names(path, ModelError)
     if not labels:
-        raise ModelError(f"{path} is empty; {remedy}")
-    if "" in labels:  # without it, all classes behind would have the name of the one before
-        raise ModelError(f"{path}: line {labels.index('') + 1} is empty; write a name there, such as unused")
+        raise ModelError(f"{path} is empty; {REMEDY}")
     return labels

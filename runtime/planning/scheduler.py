@@ -56,6 +56,7 @@ from legodnn.runtime.planning.solver.instance import NANO, ONE, Instance, Limits
 from legodnn.runtime.planning.solver.modes import how_run, loaded_in, threads_of
 from legodnn.runtime.planning.solver.optimum import Optimum, holds, optimum
 from legodnn.runtime.planning.solver.value_scale import ValueScale
+from legodnn.runtime.planning.table_checks import check_by_model
 from legodnn.runtime.planning.tails import stretch, unknown_tail
 from legodnn.schema import MOST_MODELS
 from legodnn.tail import DEFAULT_QUANTILE
@@ -232,8 +233,7 @@ class Scheduler:
 
     def _factors(self, given: Mapping[str, float] | None, what: str) -> Mapping[str, float]:
         factors: Mapping[str, float] = {} if given is None else given
-        if not isinstance(factors, Mapping):
-            raise WorkloadError(f"slow-downs and tails are numbers by model, not {type(factors).__name__}")
+        check_by_model(factors)
         self._check_names(factors, f"a {what} was given for")
         for name, factor in factors.items():
             if isinstance(factor, bool) or not (isinstance(factor, int | float) and 0 < factor <= 1e6):

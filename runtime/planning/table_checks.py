@@ -35,6 +35,12 @@ _OF_A_MODEL: dict[str, dict[str, float]] = {
 _MAY_BE_NONE = ("rate_hz", "latency_ms", "quantile", "min_accuracy")
 
 
+def check_by_model(factors: object) -> None:
+    """Raise WorkloadError unless slow-downs or tails are given by model."""
+    if not isinstance(factors, Mapping):
+        raise WorkloadError(f"slow-downs and tails are numbers by model, not {type(factors).__name__}")
+
+
 def check_segments(table: ModelTable) -> None:
     """Check the names of a table's segments and options, and every figure of options in models that run as usual.
 

@@ -7,6 +7,7 @@ by side. A mask has its image's name (its ending may differ), its size, and one 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.blocks.importing.annotations.parts import AnnotatedPart, part_folders, placed_in
+from legodnn.class_names import read_class_names
 from legodnn.errors import DataError
 from legodnn.folders import image_files
 from legodnn.image_files import picture_size
@@ -73,15 +75,9 @@ def _pairs(root: Path) -> dict[str, tuple[Path, Path]]:
 
 
 def _class_names(root: Path) -> tuple[str, ...]:
-    try:
-        lines = (root / _CLASSES).read_text("utf-8-sig").rstrip().splitlines()
-    except FileNotFoundError:
+    if not os.path.lexists(root / _CLASSES):
         return ()
-    except (OSError, UnicodeDecodeError) as e:
-        raise DataError(f"cannot read {root / _CLASSES}: {e}") from None
-    names = tuple(line.strip() for line in lines)
-    if "" in names:  # without it, all classes behind would have the name of the one before
-        raise DataError(f"{root / _CLASSES}: line {names.index('') + 1} is empty; write a name there, such as unused")
+    names = read_class_names(root / _CLASSES, DataError)
     if len(set(names)) < len(names):
         raise DataError(f"{root / _CLASSES} names a class twice; it has a line for each number in masks, from 0 on")
     return names

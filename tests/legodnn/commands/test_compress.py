@@ -1,7 +1,7 @@
-"""`legodnn compress`: one smaller model, or a store of whole models that is profiled, planned and run like any other.
+"""`legodnn compress`: one smaller model. What is refused is the same where several make a store.
 
-Covers also: commands.compress, compression, blocks.compression, blocks.compressed_store, blocks.pruning.draw_widths,
-blocks.export.latency, blocks.training.fine_tune.
+Covers also: commands.compress, compression, blocks.compression, blocks.pruning.draw_widths, blocks.export.latency,
+blocks.training.fine_tune.
 """
 
 from __future__ import annotations
@@ -15,53 +15,23 @@ import numpy as np
 import pytest
 
 from legodnn.errors import ModelError, StoreError
-from legodnn.store import Store
 from tests.legodnn.commands.running import run
 
 pytest.importorskip("keras")
 
 import keras
-from keras import layers
 
 from legodnn.blocks import _backend as _backend
 from legodnn.blocks import compression
-from legodnn.blocks.compressed_store import compress_to_store, measured_accuracy, shares_lost
 from legodnn.blocks.compression import compress
 from legodnn.blocks.export.convert import Runner
 from legodnn.blocks.export.latency import latencies_ms
 from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.importing.macs import macs
-from legodnn.blocks.pruning.draw_widths import GroupWidth
 from legodnn.blocks.pruning.searches import SEARCHES
-from legodnn.blocks.training.original import train_original
-from legodnn.compression import MEASURING, CompressionRecipe, compression_recipe
+from legodnn.compression import MEASURING, compression_recipe
 from legodnn.runtime.tflite.model_file import parse_model_file
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small residual network, trained on the digits."""
-    keras.utils.set_random_seed(0)
-    x = inputs = keras.Input((8, 8, 1))
-    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same", name="stem")(x)))
-    y = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(12, 3, padding="same", name="inner")(x)))
-    x = layers.ReLU()(layers.Add()([x, layers.Conv2D(8, 3, padding="same", name="outer")(y)]))
-    x = layers.ReLU()(layers.Conv2D(16, 3, strides=2, padding="same", name="last")(x))
-    found = keras.Model(inputs, layers.Dense(10, name="scores")(layers.Flatten()(x)))
-    train_original(found, load_data("digits", image_size=8), epochs=8, batch_size=32)
-    path = tmp_path_factory.mktemp("model") / "digits.keras"
-    found.save(path)
-    return path
-
-
-def halved(model: Path, **more: Any) -> CompressionRecipe:
-    """Half of a model's multiply-accumulates, after an epoch."""
-    given = {"name": "small", "data": "digits", "image_size": 8, "shares": (0.5,), "strategy": "l1"}
-    return compression_recipe(model=str(model), distill_epochs=1, **given, **more)
-
-
-def flags(model: Path, out: Path, *more: object) -> list[object]:
-    return ["compress", model, "--data", "digits", "--image-size", 8, "--epochs", 2, "--out", out, *more]
+from tests.legodnn.commands.compressing import flags, halved
 
 
 def test_a_smaller_model_is_written_with_a_report(
@@ -142,76 +112,6 @@ def test_what_was_interrupted_goes_on_and_ends_as_if_it_had_not_been(
     for a, b in zip(*(keras.saving.load_model(c.path).get_weights() for c in (again, whole)), strict=True):
         assert np.allclose(a, b, atol=1e-5)
     assert [str(tmp_path / name) for name in ("again.keras", "whole.keras")] == [*map(str, sorted(tmp_path.iterdir()))]
-
-
-@pytest.mark.slow
-def test_several_targets_make_a_store_that_is_profiled_planned_and_run(
-    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "nested"
-    status, _, _ = run(
-        capsys, *flags(model, out, "--targets", "0.3,0.6", "--strategy", "l1", "--precisions", "float32,int8")
-    )
-    assert status == 0
-    store = Store(out)
-    (block,) = store.manifest.segments
-    assert len(block.options) == 6
-    work = [o.macs for o in block.options[:3]]
-    assert work[1] <= 0.6 * work[0]
-    assert work[2] <= 0.3 * work[0]
-    link = store.manifest.accuracy.link
-    predicted = [float(np.interp(o.loss, link.x, link.y)) for o in block.options]
-    assert predicted[0] == store.manifest.accuracy.original > 0.9
-    assert all(0 < p <= predicted[0] for p in predicted)
-    assert run(capsys, "profile", out, "--seconds", 2)[0] == 0
-    status, printed, _ = run(capsys, "plan", out, "--json")
-    assert status == 0
-    (plan,) = json.loads(printed)["plan"]["models"]
-    assert plan["options"]["model"] in {o.name for o in block.options}
-    images = tmp_path / "images.npy"
-    np.save(images, load_data("digits", image_size=8).test.x[:4])
-    assert run(capsys, "run", out, "--input", images)[0] == 0
-
-
-@pytest.mark.slow
-def test_what_cannot_be_made_is_told_and_is_left_out_of_the_store_after_a_kill_too(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Measurements are kept by the numbers of options, which are others if more are made by the second process."""
-    recipe = halved(model, precisions=("float32", "int8"))
-
-    def ended(*_: object, **__: object) -> None:
-        raise ModelError("the converter's process ended")
-
-    def killed(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched, caplog.at_level("INFO"):
-        patched.setattr("legodnn.blocks.export.options.converted_files", ended)
-        patched.setattr("legodnn.blocks.compressed_store.evaluate", killed)
-        with pytest.raises(KeyboardInterrupt):
-            compress_to_store(recipe, tmp_path / "store")
-    assert "-int8: the converter's process ended" in caplog.text
-    store = compress_to_store(recipe, tmp_path / "store")
-    assert {option.precision for option in store.manifest.segments[0].options} == {"float32"}
-
-
-def test_a_single_blocks_accuracy_is_what_was_measured() -> None:
-    accuracy, fit = measured_accuracy([0.9, 0.7, 0.95, 0.2], "top1", "digits")
-    predicted = [float(np.interp(loss, accuracy.link.x, accuracy.link.y)) for loss in fit.losses[0]]
-    assert np.allclose(predicted, [0.9, 0.7, 0.9, 0.2])
-
-
-def test_models_for_a_store_may_lose_channels_in_any_order_but_not_equally_many() -> None:
-    """A strategy may meet a smaller target by removing fewer channels, of layers that cost more."""
-
-    def widths(*kept: int) -> list[GroupWidth]:
-        return [GroupWidth((f"conv{i}",), 10, k) for i, k in enumerate(kept)]
-
-    assert shares_lost([widths(9, 9), widths(2, 10), widths(4, 9)]) == (0.1, 0.4, 0.35)
-    for made in ([widths(9, 8), widths(8, 9)], [widths(10, 10), widths(9, 9)]):
-        with pytest.raises(ModelError, match="must be something and differ: give targets that lie further apart"):
-            shares_lost(made)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from legodnn.errors import ProfileError
-from legodnn.profile import CompactModel, OptionKey, OptionProfile, Profile, measured
+from legodnn.profile import CompactModel, Conditions, OptionKey, OptionProfile, Profile, measured
+from legodnn.schema import MOST_NOTES
 from legodnn.streamed import StreamedModel, StreamedOption
 from legodnn.tail import Tail, last_of_each
 
@@ -13,11 +14,12 @@ from legodnn.tail import Tail, last_of_each
 def merge(profiles: Sequence[Profile]) -> Profile:
     """Merge profiles of the same store and device into one with the thread counts, options and contention of all.
 
-    Where several measured the same, the last of them counts, as it does for energy and conditions. What was learned in
-    use is kept of the profile whose medians count at that thread count: it is multiples of these. The result is as new
-    as the newest (`Profile.created`), so that nothing is put into it that was learned before. Plans can use a thread
-    count only if all options were measured with it. So that no thread count is lost, an option that one of
-    the profiles skips is kept only if the others measured it with every thread count that all other options have.
+    Where several measured the same, the last of them counts, as it does for energy and conditions; but the warnings of
+    all are kept, since what disturbed one of them is in the result too. What was learned in use is kept of the profile
+    whose medians count at that thread count: it is multiples of these. The result is as new as the newest
+    (`Profile.created`), so that nothing is put into it that was learned before. Plans can use a thread count only if
+    all options were measured with it. So that no thread count is lost, an option that one of the profiles skips is kept
+    only if the others measured it with every thread count that all other options have.
     Compact models are kept if they were measured of all options that are kept, with as many threads; streamed ones,
     with the thread counts that all options that are kept were measured with so; workspaces, if they are known of all
     options.
@@ -56,6 +58,7 @@ def merge(profiles: Sequence[Profile]) -> Profile:
             "company_bytes": max(p.company_bytes for p in profiles),
             "pack_ms": max((p.pack_ms for p in profiles if p.pack_ms is not None), default=None),
             "energy": next((p.energy for p in reversed(profiles) if p.energy), None),
+            "conditions": _conditions(profiles),
             "streamed": _merged_streamed([p.streamed for p in profiles if p.streamed], options),
             "compact": compact,
         }
@@ -66,6 +69,13 @@ def _tails(profiles: Sequence[Profile]) -> Iterator[Tail]:
     """The tails of all profiles; those in use only where no later profile has other medians at this thread count."""
     last = {e.threads: p for p in profiles for o in p.options for e in o.latency}
     return (t for p in profiles for t in p.tail if t.condition != "use" or last.get(t.threads, p) is p)
+
+
+def _conditions(profiles: Sequence[Profile]) -> Conditions | None:
+    """The last conditions that are known, with the warnings of all, as many of the last ones as a profile may have."""
+    found = [p.conditions for p in profiles if p.conditions]
+    warnings = tuple(dict.fromkeys(warning for each in found for warning in each.warnings))[-MOST_NOTES:]
+    return found[-1].model_copy(update={"warnings": warnings}) if found else None
 
 
 def _all_latencies(options: Iterable[OptionProfile]) -> dict[OptionKey, OptionProfile]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from legodnn.profile import (
 )
 from legodnn.profile_merge import merge
 from legodnn.runtime.planning.model_table import ModelTable
+from legodnn.schema import MOST_NOTES
 from legodnn.store import Store
 from legodnn.streamed import StreamedModel, StreamedOption
 from legodnn.tail import Tail
@@ -79,7 +81,14 @@ def profiles(draw: st.DrawFn) -> Profile:
             st.none()
             | st.builds(Energy, meter=st.just("rapl"), estimate=st.booleans(), idle_w=figures, switch_mj=figures)
         ),
-        conditions=draw(st.none() | st.builds(Conditions, kernel=st.sampled_from(["6.1", "6.6"]))),
+        conditions=draw(
+            st.none()
+            | st.builds(
+                Conditions,
+                kernel=st.sampled_from(["6.1", "6.6"]),
+                warnings=st.lists(st.sampled_from(["hot", "busy", "slow"]), unique=True).map(tuple),
+            )
+        ),
     )
 
 
@@ -150,6 +159,28 @@ def test_everything_measured_is_there_and_the_later_holds(some: list[Profile]) -
     tails = ((key, t, plain[i + 1 :]) for i, p in enumerate(plain) for key, t in p["tail"].items())
     assert found["tail"] == {key: t for key, t, later in tails if _holds(t, later)}
     assert found["energy"] == next((p["energy"] for p in reversed(plain) if p["energy"]), None)
+
+
+@given(some_profiles)
+def test_what_disturbed_any_of_them_stays_among_the_warnings(some: list[Profile]) -> None:
+    found, known = merge(some).conditions, [p.conditions for p in some if p.conditions]
+    assert (found is None) == (not known)
+    if found is not None:
+        assert found.kernel == known[-1].kernel
+        assert set(found.warnings) == {warning for each in known for warning in each.warnings}
+        assert len(set(found.warnings)) == len(found.warnings)
+
+
+def test_a_profile_that_is_merged_again_and_again_can_still_be_read(profile: Profile, tmp_path: Path) -> None:
+    """Warnings name what was read, such as clocks, so that each measurement may add new ones."""
+    for half in range(2):
+        warnings = tuple(f"the clock went to {half * MOST_NOTES + i} MHz" for i in range(MOST_NOTES))
+        noted = profile.model_copy(update={"conditions": Conditions(kernel="6.1", warnings=warnings)})
+        profile = merge([profile, noted])
+    profile.save(tmp_path / "merged.json")
+    read = Profile.load(tmp_path / "merged.json").conditions
+    assert read is not None
+    assert read.warnings == warnings
 
 
 def _holds(tail: dict[str, Any], later: list[dict[str, Any]]) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 from typing import Any, get_args
 
@@ -86,22 +85,19 @@ def run(args: argparse.Namespace) -> int:
     check_folder(out.parent, "--out")
     own = args.data is not None and names_function(args.data)
     data = own_arrays(args.data) if own else Path(args.data) if args.data is not None else None
-    with tempfile.TemporaryDirectory(prefix="legodnn-") as folder:
-        files = [_converted(file, Path(folder)) if is_function(file) else Path(file) for file in args.files]
-        store = pack_files(files, out, args.accuracy, data, described, args.metric or "accuracy", progress())
+    made = {Path(file): _converted(file) for file in args.files if is_function(file)}
+    files, metric = [Path(file) for file in args.files], args.metric or "accuracy"
+    store = pack_files(files, out, args.accuracy, data, described, metric, progress(), made)
     show_made(store, args.json)
     return 0
 
 
-def _converted(spec: str, folder: Path) -> Path:
-    """Return the file of a PyTorch module that a function of the user's own gives, named after the function."""
+def _converted(spec: str) -> bytes:
+    """Return the content of the file of a PyTorch module that a function of the user's own gives."""
     from legodnn.blocks.from_torch.module import torch_file
 
-    path = folder / f"{spec.rpartition(':')[2]}.tflite"
     with results_alone():
-        content = torch_file(spec)
-    path.write_bytes(content)
-    return path
+        return torch_file(spec)
 
 
 def _scaling(args: argparse.Namespace) -> Scaling | None:

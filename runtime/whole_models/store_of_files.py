@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,13 +72,14 @@ def pack_files(
     described: Described | None = None,
     metric: str = "accuracy",
     progress: Progress = no_progress,
+    contents: Mapping[Path, bytes] = {},
 ) -> Store:
     """Write a store of `.tflite` files, which is then profiled, planned with and run as any other.
 
     The most accurate file becomes the original. A store appears whole or not at all, and only after all files were run.
 
     Args:
-        files: the files; those of one model take and give the same tensors.
+        files: the files, or names of `contents`; those of one model take and give the same tensors.
         out: the folder of the new store, which must not exist.
         accuracy: the accuracy of each file, if it is known; larger is better.
         data: what the accuracy is measured on if it is not given: a file or folder (see `feeds.inputs.read_inputs`), or
@@ -86,6 +87,7 @@ def pack_files(
         described: what the files do not say of themselves.
         metric: what `accuracy` is called.
         progress: shows how far measuring is.
+        contents: what there is in place of files, by `module:function` that made it.
 
     Returns:
         The store.
@@ -108,10 +110,10 @@ def pack_files(
         raise ModelError(f"{len(accuracy)} values of accuracy for {len(files)} files; give one for each, in order")
     if accuracy and data is not None:
         raise ModelError("accuracy is either given (--accuracy) or measured (--data); leave one of them out")
-    whole = [read_whole_file(path) for path in files]
+    whole = [read_whole_file(path, contents.get(path)) for path in files]
     check_agreement(whole)
     _check_labels(described.labels, whole[0].outputs)
-    names = option_names(files)
+    names = option_names(files, contents)
     try:
         inputs = input_specs(whole[0].inputs, described.scaling, described.fit, described.fill)
     except ValidationError as e:
@@ -151,13 +153,20 @@ def _check_labels(labels: Sequence[str], outputs: Sequence[TensorSpec]) -> None:
         )
 
 
-def option_names(files: Sequence[Path]) -> list[str]:
+def option_names(files: Sequence[Path], made: Collection[Path] = ()) -> list[str]:
     """Return what the options of files are called: the files' names without ending.
+
+    Args:
+        files: the files.
+        made: those that are no files but `module:function`. Their options are called as the function, with its module
+            where another file or function has that name.
 
     Raises:
         ModelError: two would have the same name.
     """
-    names = [re.sub(r"[^\w.-]", "_", path.stem)[:100] or "file" for path in files]
+    stems = [path.name.rpartition(":")[2] if path in made else path.stem for path in files]
+    told = [path.name if path in made and stems.count(s) > 1 else s for path, s in zip(files, stems, strict=True)]
+    names = [re.sub(r"[^\w.-]", "_", name)[:100] or "file" for name in told]
     for i, name in enumerate(names):
         if name in names[:i]:
             raise ModelError(f"{files[names.index(name)]} and {files[i]} would have the same name, {name}; rename one")

@@ -29,7 +29,7 @@ class WholeFile:
     """A file that is fit to be an option of a store.
 
     Attributes:
-        path: where it was read.
+        path: where it was read, or what stands for that.
         content: what a store holds of it: the file without notes.
         inputs, outputs: what it takes and gives, in the file's order.
         precision: the number format of most of its weights.
@@ -46,14 +46,19 @@ class WholeFile:
     macs: int
 
 
-def read_whole_file(path: Path) -> WholeFile:
+def read_whole_file(path: Path, content: bytes | None = None) -> WholeFile:
     """Read a file.
+
+    Args:
+        path: the file, or what messages call what is no file.
+        content: what there is in place of a file.
 
     Raises:
         ModelError: it cannot be read, is damaged or no `.tflite` file, or has something that is not run: a custom
             operator, loops and branches, tensors of unknown size or of other types.
     """
-    content = read_regular(path, _MOST_BYTES, ModelError, _REMEDY)
+    if content is None:
+        content = read_regular(path, _MOST_BYTES, ModelError, _REMEDY)
     try:
         content = fit_for_stores(content)
         graph = parse_model_file(content)

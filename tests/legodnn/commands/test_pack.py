@@ -27,6 +27,31 @@ def test_pack_writes_a_store_and_says_what_comes_next(tmp_path: Path, capsys: py
     assert [o["loss"] for o in json.loads(shown)["manifest"]["segments"][0]["options"]] == [0, pytest.approx(0.1)]
 
 
+def test_functions_of_one_name_are_parts_of_their_own_and_are_called_as_they_were_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What PyTorch and litert-torch would convert is converted already: they need not be installed."""
+    net = dense_float(tmp_path / "net.tflite", 3)
+    made = {
+        "big.nets:net": dense_float(tmp_path / "a", 1).read_bytes(),
+        "small:net": dense_float(tmp_path / "b", 2).read_bytes(),
+        "small:tiny": dense_float(tmp_path / "c", 4).read_bytes(),
+        "small:none": b"nothing",
+    }
+    monkeypatch.setattr("legodnn.blocks.from_torch.module.torch_file", made.__getitem__)
+    parts, out = ["big.nets:net", "small:net", net, "small:tiny"], tmp_path / "store"
+    status, _, error = run(capsys, "pack", *parts, "--accuracy", ".9,.8,.7,.6", "--out", out)
+    assert (status, error) == (0, "")
+    store = Store(out)
+    assert [o.name for o in store.manifest.segments[0].options] == ["big.nets_net", "small_net", "net", "tiny"]
+    contents = [(out / o.file).read_bytes() for o in store.manifest.segments[0].options]
+    assert len(set(contents)) == 4
+    assert store.manifest.built.recipe == {"packed": [str(part) for part in parts]}
+    status, _, error = run(capsys, "pack", "small:none", "--accuracy", "1", "--out", tmp_path / "other")
+    assert status == 1
+    assert error.startswith("legodnn: small:none cannot be packed: ")
+
+
 def test_a_place_that_cannot_be_written_is_told_before_files_are_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from legodnn import processes
 from legodnn.errors import PackingError, StoreError, TrialError
-from legodnn.runtime.executors.cache_folder import cache_folder, entry_name, mark_used
+from legodnn.runtime.executors.cache_folder import cache_folder, cache_limit, entry_name, mark_used
 from legodnn.store import Store
 
 # The child's limit of processor time: a fixed part, and what the slowest processors need for the store's
@@ -44,8 +44,9 @@ def ensure_tried(store: Store, interpreter_name: str) -> None:
 
     Raises:
         StoreError, TrialError: as `run_trial`.
-        ConfigError: LEGODNN_CACHE makes no sense.
+        ConfigError: LEGODNN_CACHE or LEGODNN_CACHE_LIMIT makes no sense.
     """
+    cache_limit()  # an empty entry needs none, but what makes no sense is refused whatever runs the store
     name = entry_name(store, interpreter_name)
     if name in _tried:
         return

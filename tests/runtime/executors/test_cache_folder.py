@@ -117,14 +117,16 @@ def test_a_limit_is_read_as_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
         assert cache_limit() == count
 
 
-@pytest.mark.capi
+@pytest.mark.parametrize("kind", [pytest.param("capi", marks=pytest.mark.capi), "interpreter"])
 def test_a_limit_that_is_no_size_is_a_config_error_even_where_nothing_has_to_be_made(
-    tiny_store: Store, monkeypatch: pytest.MonkeyPatch
+    kind: str, tiny_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    open_executor(tiny_store).close()
+    """As `legodnn doctor` says, with either executor; the Interpreter keeps nothing that would take room."""
+    open_executor(tiny_store, kind).close()
     monkeypatch.setenv("LEGODNN_CACHE_LIMIT", "plenty")
-    with pytest.raises(ConfigError, match=r"^LEGODNN_CACHE_LIMIT: 'plenty' is not a size; write it like 20MB"):
-        open_executor(tiny_store)
+    for opened in (open_executor, IsolatedExecutor):
+        with pytest.raises(ConfigError, match=r"^LEGODNN_CACHE_LIMIT: 'plenty' is not a size; write it like 20MB"):
+            opened(tiny_store, kind)
 
 
 def test_names_differ_by_store_and_executor(tiny_store: Store, tiny_store2: Store) -> None:

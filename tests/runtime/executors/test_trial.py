@@ -184,6 +184,28 @@ def test_a_process_that_others_end_is_not_the_stores_fault_and_the_store_is_not_
         open_executor(tiny_store, kind)
 
 
+@pytest.mark.capi
+def test_where_the_process_that_packs_is_killed_the_interpreter_tries_the_store_out_and_runs_it_with_a_warning(
+    tiny_store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As docs/store.md says."""
+    started, run_module = list[str](), processes.run_module
+
+    def first_is_killed(module: str, *arguments: str, timeout_s: float | None = None) -> Any:
+        started.append(arguments[2])
+        run = run_module if len(started) > 1 else replaced("os.kill(os.getpid(), 9)")
+        return run(module, *arguments, timeout_s=timeout_s)
+
+    monkeypatch.setattr(processes, "run_module", first_is_killed)
+    executor = open_executor(tiny_store)
+    assert isinstance(executor, InterpreterExecutor)
+    assert started == ["capi", "interpreter"]
+    (warning,) = caplog.messages
+    assert "tiny runs without packed weights" in warning
+    assert "was ended by SIGKILL from outside (is memory short?)" in warning
+    executor.compose(covering_compositions(tiny_store)[0]).run({"image": np.zeros((12, 12, 1), np.float32)})
+
+
 @pytest.fixture
 def no_statuses() -> Iterator[None]:
     """As daemons have it: the system forgets how processes end, and Python takes it that all went well."""

@@ -19,6 +19,8 @@ from legodnn.blocks.export.wanted_options import option_place, wanted_options
 from legodnn.blocks.importing.data import by_name
 from legodnn.blocks.jobs.job import Job, Workers
 from legodnn.blocks.manifest import check_manifest
+from legodnn.blocks.pruning.allocation import Target, pose
+from legodnn.blocks.pruning.exact_widths import check_ties
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.blocks.pruning.surgery import check_copy
 from legodnn.blocks.source import BuildSource
@@ -91,6 +93,7 @@ def rehearse(
                 if piece.kind == "block":
                     check_copy(piece.model)
                     smallest = descendant(piece.model, recipe.sparsities[-1])
+                    _check_strategy(recipe, piece)
                 for precision in tried[piece.name]:
                     if precision == "int8":
                         job = conversion_job(f"{piece.name} to int8", smallest, [1], precision, features)
@@ -120,3 +123,14 @@ def rehearse(
     check_undivided(pieces, originals, model, x)
     check_manifest(recipe, source, pieces, left_out)
     return left_out
+
+
+def _check_strategy(recipe: Recipe, block: Piece) -> None:
+    """Check that the strategy can decide on a block; ModelError, which names the block, if it cannot."""
+    if recipe.strategy != "exact":
+        return
+    problem = pose(block.model, Target("sparsity", recipe.sparsities[-1]))
+    try:
+        check_ties(problem.full, problem.cost)
+    except ModelError as e:
+        raise ModelError(f"{block.name}: {e}") from None

@@ -9,13 +9,14 @@ and loss. Lagrangian bounds leave out what cannot become better than what is kno
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from legodnn.arrays import Floats, Ints
 from legodnn.blocks.pruning.cost_tables import CostTables, cost_tables
 from legodnn.blocks.pruning.width_search import WidthSearch
+from legodnn.blocks.pruning.widths import Widths
 from legodnn.errors import ModelError
 from legodnn.progress import Progress, no_progress
 
@@ -36,23 +37,48 @@ def exact(search: WidthSearch, seed: int = 0, progress: Progress = no_progress) 
     Raises:
         ModelError: costs tie too many groups together.
     """
+    check_ties(search.full, search.cost)
     sensitivities = measure_sensitivities(search, progress)
     for count in _LEVELS:
-        levels = [np.unique(np.maximum(1, np.round(np.linspace(0, n, count)))).astype(np.int64) for n in search.full]
-        tables = cost_tables(search.cost, levels)
-        order = best_order(tables)
-        ordered = tables.ordered(order)
+        ordered, order = _ordered_tables(search.full, search.cost, count)
         if states(ordered) > _STATES:
             continue
+        losses = [np.interp(level, *sensitivities[g]) for level, g in zip(ordered.levels, order, strict=True)]
         try:
-            _measure_best(search, [np.interp(levels[g], *sensitivities[g]) for g in order], ordered, order)
+            _measure_best(search, losses, ordered, order)
         except _TooManyChoices:
             continue
         return
-    raise ModelError(
-        f"the costs of {len(search.full)} groups of channels depend on one another in too many ways for exact "
-        "widths; name another strategy"
+    raise _tied(len(search.full))
+
+
+def check_ties(full: Widths, cost: Callable[[Widths], float]) -> None:
+    """Check what can be known of a search for exact widths before anything is measured: that the fewest levels do.
+
+    Args:
+        full: widths with all channels, of one group at least.
+        cost: the cost of widths.
+
+    Raises:
+        ModelError: costs tie too many groups together.
+    """
+    if states(_ordered_tables(full, cost, _LEVELS[-1])[0]) > _STATES:
+        raise _tied(len(full))
+
+
+def _tied(groups: int) -> ModelError:
+    return ModelError(
+        f"the costs of {groups} groups of channels depend on one another in too many ways for exact widths; name "
+        "another strategy"
     )
+
+
+def _ordered_tables(full: Widths, cost: Callable[[Widths], float], count: int) -> tuple[CostTables, list[int]]:
+    """Return what at most so many levels of width for each group cost, and the order that groups have there."""
+    levels = [np.unique(np.maximum(1, np.round(np.linspace(0, n, count)))).astype(np.int64) for n in full]
+    tables = cost_tables(cost, levels)
+    order = best_order(tables)
+    return tables.ordered(order), order
 
 
 def _measure_best(search: WidthSearch, losses: Sequence[Floats], tables: CostTables, order: Sequence[int]) -> None:

@@ -64,6 +64,14 @@ def twice() -> keras.Model:
     return keras.Model(image, [y, y], name="net")
 
 
+def dense() -> keras.Model:
+    """Every layer reads what all before it make."""
+    x = image = keras.Input((8, 8, 3))
+    for _ in range(14):
+        x = layers.Concatenate()([x, layers.Conv2D(4, 1)(x)])
+    return keras.Model(image, layers.Dense(3)(layers.Flatten()(conv(x))), name="net")
+
+
 OWN = """
 def constant(outputs, labels):
     return 0.5
@@ -81,6 +89,13 @@ def broken(outputs, labels):
     ("model", "labels", "changes", "error", "message"),
     [
         (twice, None, {}, ModelError, "gives the output of .* twice .output 2.; leave one of them out"),
+        (
+            dense,
+            None,
+            {"strategy": "exact", "max_blocks": 1},
+            ModelError,
+            "block1: the costs of 1[45] groups of channels depend on one another in too many ways",
+        ),
         (classifier, None, {"input_mean": (0.1, 0.2)}, LegoError, "mean"),
         (classifier, None, {"metric": "OWN:constant"}, DataError, "metric constant is 0.500 whatever the outputs are"),
         (classifier, None, {"metric": "OWN:sometimes"}, DataError, "metric OWN:sometimes gave nan, not a number"),

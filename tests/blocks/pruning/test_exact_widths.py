@@ -72,6 +72,17 @@ def test_levels_are_fewer_where_the_choices_would_not_fit_into_memory(monkeypatc
         best_widths(made_up(), exact)
 
 
+def test_groups_that_costs_tie_too_tightly_are_refused_before_anything_is_measured() -> None:
+    """As those of dense blocks, where every layer reads what all before it make."""
+
+    def measured(_: np.ndarray) -> float:
+        raise AssertionError("measured before it was known that widths can be decided")
+
+    search = WidthSearch(np.full(14, 4), measured, lambda w: float(w.sum()) ** 2, 800.0)
+    with pytest.raises(ModelError, match="the costs of 14 groups of channels depend on one another in too many ways"):
+        exact(search)
+
+
 def test_a_loss_that_is_the_same_everywhere_does_no_harm() -> None:
     search = rewarding_nothing()
     assert best_widths(search, exact).tolist() == search.uniform.tolist()

@@ -11,7 +11,7 @@ from legodnn.blocks.accuracy.loss_fit import Fit
 from legodnn.blocks.accuracy.option_chain import OptionChain, Stage
 from legodnn.blocks.accuracy.sampling import single_swaps
 from legodnn.blocks.build_state import BuildState
-from legodnn.blocks.compression import check_begun_with, group_widths, pruned_model, whole_piece
+from legodnn.blocks.compression import check_begun_with, group_widths, pruned_model, refitted_model, whole_piece
 from legodnn.blocks.cutting.extract import output_names
 from legodnn.blocks.evaluation_stage import measurements_file
 from legodnn.blocks.export.options import export_options
@@ -60,10 +60,12 @@ def compress_to_store(
         log_dequantisation(recipe, source, LocalProcesses(1))
         with BuildState(path, recipe) as work:
             check_begun_with(work, recipe, source)
+            # All are pruned before one is fine-tuned, which takes hours: then it is known whether they differ.
+            gone = [refitted_model(work, recipe, source, share, progress)[1] for share in recipe.shares]
+            lost = shares_lost([group_widths(source.model, removed) for removed in gone], work.path)
             made = [pruned_model(work, recipe, source, share, progress) for share in recipe.shares]
-            lost = shares_lost([group_widths(source.model, removed) for _, removed in made])
             work.recipe = recipe = recipe.model_copy(update={"sparsities": lost})
-            kept = {"model": kept_channels(pieces[0], [removed for _, removed in made])}
+            kept = {"model": kept_channels(pieces[0], gone)}
             students = {"model": [student for student, _ in made]}
             before = work.left_out({})
             options, left_out = export_options(
@@ -107,8 +109,12 @@ def measured_accuracy(metrics: Sequence[float], name: str, data: str) -> tuple[A
     )
 
 
-def shares_lost(made: Sequence[Sequence[GroupWidth]]) -> tuple[float, ...]:
+def shares_lost(made: Sequence[Sequence[GroupWidth]], work: Path) -> tuple[float, ...]:
     """Return which share of the channels each model has lost.
+
+    Args:
+        made: the widths of each model.
+        work: the work folder that holds them, which other targets cannot go on from; for the message.
 
     Raises:
         ModelError: a model has lost nothing, or as much as another one.
@@ -117,6 +123,6 @@ def shares_lost(made: Sequence[Sequence[GroupWidth]]) -> tuple[float, ...]:
     if len(set(found)) < len(found) or min(found) <= 0:
         raise ModelError(
             f"the models lost {', '.join(f'{s:.2%}' for s in found)} of the channels, which must be something and "
-            "differ: give targets that lie further apart"
+            f"differ: give targets that lie further apart, and remove {work}"
         )
     return found

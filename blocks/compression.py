@@ -173,6 +173,42 @@ def pruned_model(
 ) -> tuple[keras.Model, IdArray]:
     """Return the model pruned to a share of its cost, refitted and fine-tuned, and the IDs of the channels that went.
 
+    Args and errors are those of `refitted_model`, whose result is fine-tuned here.
+    """
+    student, removed, tuned = refitted_model(work, recipe, source, share, progress)
+    if not tuned:
+        name = _kept_as(recipe, share)
+        checkpoint = work.checkpoint(name)
+        fine_tune(
+            source.model,
+            student,
+            source.data,
+            recipe.distill_epochs,
+            recipe.batch_size,
+            recipe.learning_rate,
+            heads=source.heads,
+            labelled=labels_tell_heads(recipe.metric, recipe.reading),
+            patience=recipe.patience,
+            seed=recipe.seed,
+            augment=recipe.augment,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
+        work.write(name, {"removed": removed, "weights": student.get_weights(), "tuned": np.array(True)})
+        checkpoint.discard()
+    return student, removed
+
+
+def _kept_as(recipe: CompressionRecipe, share: float) -> str:
+    """Return the name under which a work folder keeps the model that is pruned to a share."""
+    return f"{recipe.measure}{share:g}"
+
+
+def refitted_model(
+    work: BuildState, recipe: CompressionRecipe, source: BuildSource, share: float, progress: Progress = no_progress
+) -> tuple[keras.Model, IdArray, bool]:
+    """Return the model pruned to a share of its cost and refitted, the channels that went, and whether it is tuned too.
+
     Args:
         work: the work folder, where it is kept once it is finished, and every step on the way.
         recipe: what is compressed.
@@ -188,7 +224,7 @@ def pruned_model(
     """
     model, data = source.model, source.data
     varied_inputs(data.train.x[:1], recipe.augment, [0])  # refuses what fine-tuning could not vary
-    name, x = f"{recipe.measure}{share:g}", input_arrays(data.train.x[: recipe.searched_images])
+    name, x = _kept_as(recipe, share), input_arrays(data.train.x[: recipe.searched_images])
     channels = analyse(model)
     saved = work.read(name)
     if saved is None:
@@ -207,26 +243,7 @@ def pruned_model(
         assign(student.weights, saved["weights"])
     except (LookupError, TypeError, ValueError, AttributeError):
         raise StoreError(other) from None
-    if not tuned:
-        checkpoint = work.checkpoint(name)
-        fine_tune(
-            model,
-            student,
-            data,
-            recipe.distill_epochs,
-            recipe.batch_size,
-            recipe.learning_rate,
-            heads=source.heads,
-            labelled=labels_tell_heads(recipe.metric, recipe.reading),
-            patience=recipe.patience,
-            seed=recipe.seed,
-            augment=recipe.augment,
-            checkpoint=checkpoint,
-            progress=progress,
-        )
-        work.write(name, {"removed": removed, "weights": student.get_weights(), "tuned": np.array(True)})
-        checkpoint.discard()
-    return student, removed
+    return student, removed, tuned
 
 
 def group_widths(model: keras.Model, removed: IdArray) -> tuple[GroupWidth, ...]:

@@ -6,6 +6,7 @@ Covers also: blocks.compressed_store.
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,21 @@ def test_what_cannot_be_made_is_told_and_is_left_out_of_the_store_after_a_kill_t
     assert {option.precision for option in store.manifest.segments[0].options} == {"float32"}
 
 
+def test_targets_that_come_to_the_same_are_refused_before_anything_is_fine_tuned(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tuned(*_: object, **__: object) -> None:
+        raise AssertionError("fine-tuned before it was known that two models are the same")
+
+    monkeypatch.setattr("legodnn.blocks.compression.fine_tune", tuned)
+    recipe = halved(model).model_copy(update={"shares": (0.5, 0.4999)})
+    with pytest.raises(ModelError, match=f"targets that lie further apart, and remove {tmp_path / 'store.work'}$"):
+        compress_to_store(recipe, tmp_path / "store")
+    shutil.rmtree(tmp_path / "store.work")
+    with pytest.raises(AssertionError, match="fine-tuned"):
+        compress_to_store(recipe.model_copy(update={"shares": (0.7, 0.4)}), tmp_path / "store")
+
+
 def test_a_single_blocks_accuracy_is_what_was_measured() -> None:
     accuracy, fit = measured_accuracy([0.9, 0.7, 0.95, 0.2], "top1", "digits")
     predicted = [float(np.interp(loss, accuracy.link.x, accuracy.link.y)) for loss in fit.losses[0]]
@@ -87,7 +103,7 @@ def test_models_for_a_store_may_lose_channels_in_any_order_but_not_equally_many(
     def widths(*kept: int) -> list[GroupWidth]:
         return [GroupWidth((f"conv{i}",), 10, k) for i, k in enumerate(kept)]
 
-    assert shares_lost([widths(9, 9), widths(2, 10), widths(4, 9)]) == (0.1, 0.4, 0.35)
+    assert shares_lost([widths(9, 9), widths(2, 10), widths(4, 9)], Path("a.work")) == (0.1, 0.4, 0.35)
     for made in ([widths(9, 8), widths(8, 9)], [widths(10, 10), widths(9, 9)]):
         with pytest.raises(ModelError, match="must be something and differ: give targets that lie further apart"):
-            shares_lost(made)
+            shares_lost(made, Path("a.work"))

@@ -133,7 +133,7 @@ def compress(
             metrics = _metrics(source, student, many if precision != "float32" else None)
             each = zip(metrics, (source.model, student), files, times, strict=True)
             before, after = (ModelFigures(metric, macs(m), m.count_params(), len(f), ms) for metric, m, f, ms in each)
-            _write(path, as_given(source.model, student), files[1])
+            _write(path, as_given(source.model, student), files[1], work)
             work.remove()
     groups = group_widths(source.model, removed)
     return Compressed(path, source.metric_name, source.described, groups, before, after)
@@ -295,14 +295,13 @@ def _metrics(source: BuildSource, student: keras.Model, file: bytes | None) -> t
     return source.metric(original, labels), source.metric(found, labels)
 
 
-def _write(path: Path, student: keras.Model, content: bytes) -> None:
-    """Write the result; a `.keras` file is saved beside its place first. StoreError if something is there by now."""
+def _write(path: Path, student: keras.Model, content: bytes, work: BuildState) -> None:
+    """Write the result; a `.keras` file is saved in the work folder first. StoreError if something is there by now."""
     if path.exists():
         raise StoreError(f"{path} has appeared in the meantime; remove it and run the same command again")
     if path.suffix == ".tflite":
         write_atomic(path, content)
         return
-    temporary = path.with_name(f".{path.stem}.tmp.keras")
+    temporary = work.path / "result.keras"
     student.save(temporary)
     write_atomic(path, temporary.read_bytes())
-    temporary.unlink()

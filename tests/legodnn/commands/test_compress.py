@@ -290,6 +290,23 @@ def test_few_images_calibrate_the_file_that_int8_is_measured_with(
     assert "int8" in types
 
 
+def test_a_command_that_ends_while_it_saves_leaves_nothing_but_its_work(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(model: keras.Model, path: Path) -> None:
+        path.write_bytes(b"half of a model")
+        raise KeyboardInterrupt
+
+    out = tmp_path / "small.keras"
+    with monkeypatch.context() as patched:
+        patched.setattr(keras.Model, "save", ended)
+        with pytest.raises(KeyboardInterrupt):
+            compress(halved(model), out)
+    assert [path.name for path in tmp_path.iterdir()] == ["small.keras.work"]
+    compress(halved(model), out)
+    assert [path.name for path in tmp_path.iterdir()] == ["small.keras"]
+
+
 @pytest.mark.parametrize("ending", [".tflite", ".keras"])
 def test_what_another_process_has_written_in_the_meantime_is_not_overwritten(
     model: Path, tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch

@@ -14,6 +14,7 @@ from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.compression import check_begun_with, group_widths, pruned_model, refitted_model, whole_piece
 from legodnn.blocks.cutting.extract import output_names
 from legodnn.blocks.evaluation_stage import measurements_file
+from legodnn.blocks.export.convert import check_convertible
 from legodnn.blocks.export.options import export_options
 from legodnn.blocks.importing.opening import in_float32
 from legodnn.blocks.jobs.local_processes import LocalProcesses
@@ -56,7 +57,9 @@ def compress_to_store(
         source = open_source(recipe, progress)
         source.check(source.rate(), allow_chance)
         pieces = [whole_piece(source.model)]
-        check_reachable(pose(source.model, Target(recipe.measure, recipe.shares[-1])))  # before hours of training
+        # What would fail at the end fails before hours of training.
+        check_reachable(pose(source.model, Target(recipe.measure, recipe.shares[-1])))
+        check_convertible(pieces[0])
         log_dequantisation(recipe, source, LocalProcesses(1))
         with BuildState(path, recipe) as work:
             check_begun_with(work, recipe, source)

@@ -22,7 +22,7 @@ from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.channels.channel_ids import IdArray
 from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.export.conversion_job import convert_safely
-from legodnn.blocks.export.convert import CHECKED_IMAGES, Runner, check_converted, convert
+from legodnn.blocks.export.convert import CHECKED_IMAGES, Runner, check_converted, check_convertible, convert
 from legodnn.blocks.export.latency import latencies_ms
 from legodnn.blocks.export.options import evaluation_batch
 from legodnn.blocks.importing.checks import check_shapes, check_weights
@@ -117,6 +117,7 @@ def compress(
         source.check(source.rate(), allow_chance)
         log_dequantisation(recipe, source, LocalProcesses(1))
         piece = whole_piece(source.model)
+        check_convertible(piece)  # before hours of training
         with BuildState(path, recipe) as work:
             check_begun_with(work, recipe, source)
             student, removed = pruned_model(work, recipe, source, recipe.shares[0], progress)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from tests.legodnn.commands.running import run
 pytest.importorskip("keras")
 
 from legodnn.blocks.compressed_store import compress_to_store, measured_accuracy, shares_lost
+from legodnn.blocks.compression import compress
 from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.pruning.draw_widths import GroupWidth
 from tests.legodnn.commands.compressing import flags, halved
@@ -89,6 +91,42 @@ def test_targets_that_come_to_the_same_are_refused_before_anything_is_fine_tuned
     shutil.rmtree(tmp_path / "store.work")
     with pytest.raises(AssertionError, match="fine-tuned"):
         compress_to_store(recipe.model_copy(update={"shares": (0.7, 0.4)}), tmp_path / "store")
+
+
+NOT_BUILTIN = """
+import keras, tensorflow as tf
+
+class Orthogonal(keras.layers.Layer):
+    def call(self, x):
+        return tf.linalg.qr(x)[0]
+
+    def compute_output_shape(self, shape):
+        return shape
+
+def net():
+    x = image = keras.Input((8, 8, 1))
+    for filters in (8, 8):
+        x = keras.layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
+    x = Orthogonal(name="mine")(keras.layers.Reshape((64, 8))(x))
+    return keras.Model(image, keras.layers.Dense(10)(keras.layers.Flatten()(x)))
+"""
+
+
+@pytest.mark.parametrize("make", [compress, compress_to_store])
+def test_a_model_that_no_device_could_run_is_refused_before_anything_is_fine_tuned(
+    make: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tuned(*_: object, **__: object) -> None:
+        raise AssertionError("fine-tuned before it was known that the original cannot be exported")
+
+    (tmp_path / "net_for_no_device.py").write_text(NOT_BUILTIN)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("legodnn.blocks.compression.fine_tune", tuned)
+    recipe = halved(Path("net_for_no_device:net"))
+    out = tmp_path / ("small.tflite" if make is compress else "store")
+    with pytest.raises(ModelError, match=r"layer mine \(Orthogonal\) cannot be converted to TensorFlow Lite"):
+        make(recipe, out, allow_chance=True)
+    assert not list(tmp_path.glob(f"{out.name}*"))
 
 
 def test_a_single_blocks_accuracy_is_what_was_measured() -> None:

@@ -136,7 +136,9 @@ class ModelTable:
         threads: int | None = None,
         streaming: bool = False,
     ) -> ModelTable:
-        """Return the table of a store, as a device profiled it. Its tail is that of a model which runs after others.
+        """Return the table of a store, as a device profiled it.
+
+        Its tail is that of a model which runs after others, and after pauses if it has a rate.
 
         Args:
             store: the store.
@@ -159,7 +161,7 @@ class ModelTable:
             link=accuracy.link,
             accuracy_error=accuracy.plan_error if accuracy.plan_samples else accuracy.error,
             overhead_ms=profile.overhead_ms,
-            tails=tails_of(profile, companions=(ANY_MODEL,)),
+            tails=tails_of(profile, companions=(ANY_MODEL,), periodic=rate_hz is not None),
             streaming=streaming_levels(profile, (*blocks, *fixed)) if streaming else None,
             compact_overhead_ms=profile.compact.overhead_ms if profile.compact else None,
             weight=weight,

@@ -67,6 +67,13 @@ def test_a_table_of_a_store_by_itself_has_the_tail_of_a_model_that_runs_after_ot
     assert tails[1][0.95] == 1.4
 
 
+def test_a_table_of_a_store_with_a_rate_has_the_tail_after_pauses_too(tiny_store: Store, profile: Profile) -> None:
+    paused = known(profile, ALONE, AFTER, tail("periodic", 1.3, 1.6, 1.6))
+    tails = ModelTable.from_store(tiny_store, paused, rate_hz=10.0).tails
+    assert tails is not None
+    assert tails[1][0.95] == pytest.approx(1.6 + 0.2)
+
+
 def test_one_that_runs_at_a_rate_has_the_tail_after_pauses(profile: Profile) -> None:
     paused = known(profile, ALONE, AFTER, tail("periodic", 1.3, 1.6, 1.6))
     found = tails_of(paused, companions=[Companion("x")], periodic=True)

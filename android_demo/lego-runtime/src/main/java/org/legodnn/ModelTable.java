@@ -203,7 +203,10 @@ public final class ModelTable {
         return new ModelTable(draft);
     }
 
-    /** The same table with a rate: inferences per second, needed where the budget limits cores. */
+    /**
+     * The same table with a rate: inferences per second, needed where the budget limits cores. Its tails stay; a runtime
+     * gives its models those of inferences after pauses.
+     */
     public ModelTable withRateHz(double other) {
         Draft draft = draft();
         draft.rateHz = other;

@@ -60,13 +60,13 @@ MAY_IMPORT = {
     "legodnn.blocks.accuracy": ["legodnn", "legodnn.tasks", "legodnn.blocks.importing"],
     "legodnn.blocks.training": [
         *("legodnn", "legodnn.tasks", "legodnn.blocks.importing", "legodnn.blocks.channels", "legodnn.blocks.cutting"),
-        *("legodnn.blocks.pruning", "legodnn.blocks.jobs", "legodnn.blocks"),
+        *("legodnn.blocks.pruning", "legodnn.blocks.jobs", "legodnn.blocks", "legodnn.runtime.device"),
     ],
     "legodnn.blocks.export": [
-        *("legodnn", "legodnn.runtime.executors", "legodnn.runtime.tflite", "legodnn.blocks.importing"),
-        *("legodnn.blocks.cutting", "legodnn.blocks.jobs", "legodnn.blocks"),
+        *("legodnn", "legodnn.runtime.device", "legodnn.runtime.executors", "legodnn.runtime.tflite"),
+        *("legodnn.blocks.importing", "legodnn.blocks.cutting", "legodnn.blocks.jobs", "legodnn.blocks"),
     ],
-    "legodnn.blocks.jobs": ["legodnn", "legodnn.blocks"],
+    "legodnn.blocks.jobs": ["legodnn", "legodnn.runtime.device", "legodnn.blocks"],
     "legodnn.blocks": [
         *("legodnn", "legodnn.blocks.importing", "legodnn.blocks.channels", "legodnn.blocks.cutting"),
         *("legodnn.blocks.pruning", "legodnn.blocks.accuracy", "legodnn.blocks.training", "legodnn.blocks.export"),

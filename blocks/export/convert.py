@@ -7,7 +7,6 @@ its static recipe quantises the interfaces too, and it is one more dependency.)
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -29,6 +28,7 @@ from legodnn.errors import ConfigError, ModelError
 from legodnn.manifest import Precision
 from legodnn.native_stderr import native_stderr_silenced
 from legodnn.root_logger import same_root_logger
+from legodnn.runtime.device.allowance import usable_processors
 from legodnn.runtime.executors.interpreter import open_interpreter
 from legodnn.runtime.tflite.check import check_graph
 from legodnn.runtime.tflite.model_file import Refused, parse_model_file
@@ -244,7 +244,7 @@ class Runner:
             plain: run it by TensorFlow Lite's own kernels instead of XNNPACK's.
         """
         self._content = content
-        self._interpreter = open_interpreter(threads or os.cpu_count() or 1, plain, model_content=content)
+        self._interpreter = open_interpreter(threads or usable_processors(), plain, model_content=content)
         self._sources = self._interpreter.get_input_details()
         self._targets = [t["index"] for t in self._interpreter.get_output_details()]
 

@@ -15,14 +15,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
 
-import psutil
-
 from legodnn.blocks.jobs.job import RETRIES, Heard, Job, Kind, Work, log, outcome_of, state_of
 from legodnn.blocks.jobs.local_worker import read_told, write_frame
 from legodnn.blocks.jobs.packed import packed
 from legodnn.errors import LegoError, WorkerError
 from legodnn.processes import start_module
 from legodnn.progress import ProgressTask
+from legodnn.runtime.device.allowance import free_memory_bytes, usable_processors
 
 
 class LocalProcesses:
@@ -40,12 +39,12 @@ class LocalProcesses:
     @property
     def threads(self) -> int:
         """Processors that each job uses."""
-        return max(1, (os.cpu_count() or 1) // self.at_once)
+        return max(1, usable_processors() // self.at_once)
 
     @property
     def memory_bytes(self) -> int:
         """Memory that is free for each job."""
-        return int(psutil.virtual_memory().available) // self.at_once
+        return free_memory_bytes() // self.at_once
 
     @property
     def divides(self) -> bool:

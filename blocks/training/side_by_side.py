@@ -7,6 +7,8 @@ import os
 
 import keras
 
+from legodnn.runtime.device.allowance import usable_processors
+
 _PROCESSORS = 2
 
 
@@ -24,7 +26,7 @@ def run_side_by_side() -> None:
     """
     if keras.backend.backend() != "tensorflow" or "TF_NUM_INTRAOP_THREADS" in os.environ:
         return
-    if os.cpu_count() == _PROCESSORS:
+    if usable_processors() == _PROCESSORS:
         import tensorflow as tf
 
         with contextlib.suppress(RuntimeError):  # it has been used

@@ -11,7 +11,6 @@ import argparse
 import io
 import json
 import logging
-import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from legodnn.console import say
 from legodnn.errors import LegoError, ProfileError
 from legodnn.files import check_folder, write_atomic
 from legodnn.profile import Profile, default_path
+from legodnn.runtime.device.allowance import free_memory_bytes, usable_processors
 from legodnn.store import Store
 
 if TYPE_CHECKING:
@@ -104,9 +104,7 @@ def _next_commands(stores: Sequence[Store]) -> str:
 
 def _has_room() -> bool:
     """Whether two builds at a time have memory and processors here."""
-    import psutil
-
-    return psutil.virtual_memory().available > 2 * _BUILD_BYTES and (os.cpu_count() or 1) > 1
+    return free_memory_bytes() > 2 * _BUILD_BYTES and usable_processors() > 1
 
 
 def _print(stores: Sequence[Store], steps: Sequence[Step]) -> None:

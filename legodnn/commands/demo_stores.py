@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from legodnn.console import progress, say
 from legodnn.errors import LegoError, StoreError
 from legodnn.files import write_atomic
 from legodnn.processes import start_module
+from legodnn.runtime.device.allowance import usable_processors
 from legodnn.store import Store
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def built_beside(path: Path, recipe: Recipe) -> Iterator[None]:
     """
     file = path.with_suffix(".toml")
     write_atomic(file, recipe_document(recipe))
-    threads = str(max(1, (os.cpu_count() or 1) // 2))
+    threads = str(max(1, usable_processors() // 2))
     with tempfile.TemporaryFile("w+") as told:
         log.info("%s is built at the same time by another process, which is heard when it is done", path)
         with start_module(

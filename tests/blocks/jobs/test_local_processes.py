@@ -22,6 +22,7 @@ from legodnn.blocks.jobs.job import Job, Work
 from legodnn.blocks.jobs.local_processes import LocalProcesses
 from legodnn.blocks.jobs.workers import workers_of
 from legodnn.errors import LegoError, ModelError, WorkerError
+from legodnn.runtime.device.allowance import usable_processors
 
 TRYING = "trying"
 
@@ -184,5 +185,5 @@ def test_without_a_cluster_workers_are_processes_and_one_does_not_divide() -> No
     with workers_of() as one, workers_of(3) as three:
         assert (one.at_once, one.divides) == (1, False)
         assert (three.at_once, three.divides) == (3, True)
-        assert three.threads <= one.threads
+        assert three.threads <= one.threads == usable_processors()
         assert three.memory_bytes < one.memory_bytes

@@ -11,7 +11,7 @@ import pytest
 # What is printed is TensorFlow's number of threads for an operation; 0 is its default, as many as there are processors.
 CODE = """
 import os
-os.cpu_count = lambda: {processors}
+os.sched_getaffinity = lambda process: range({processors})
 {before}
 from legodnn.blocks.training.side_by_side import run_side_by_side
 run_side_by_side()
@@ -22,7 +22,7 @@ print(tensorflow.config.threading.get_intra_op_parallelism_threads())
 
 BUILD = """
 import os
-os.cpu_count = lambda: 2
+os.sched_getaffinity = lambda process: range(2)
 from legodnn.blocks import Recipe, build
 from legodnn.errors import ModelError
 try:

@@ -57,6 +57,7 @@ _OPTIONS: dict[int, Table] = {
     55: fields("type:int8"),  # shape
     57: fields("type:int8"),  # argument of the minimum
     59: fields("count:int32 axis:int32"),  # packing
+    61: fields("axis:int32"),  # one-hot vectors
     64: fields("count:int32 axis:int32"),  # unpacking
     74: fields("align_corners:bool half_pixel_centers:bool"),  # resizing, nearest neighbour
     75: fields("alpha:float"),  # leaky ReLU
@@ -69,7 +70,7 @@ _OPTIONS: dict[int, Table] = {
     115: fields("boundaries:[float]"),  # bucketing
     116: fields("approximate:bool"),  # GELU
     **dict.fromkeys((22, 24, 25, 26, 33, 34, 36, 38, 39, 41, 42, 43, 44, 45, 46, 47, 48, 51, 52, 53, 54, 56), ()),
-    **dict.fromkeys((60, 62, 63, 65, 66, 67, 72, 73, 76, 78, 81, 82, 84, 86, 89, 91, 98, 99), ()),
+    **dict.fromkeys((60, 62, 63, 65, 66, 67, 68, 72, 73, 76, 78, 81, 82, 83, 84, 86, 89, 91, 98, 99), ()),
     **dict.fromkeys((103, 104, 120, 122, 123), ()),
 }  # fmt: skip
 

@@ -32,10 +32,15 @@ def detector(
     shapes: Any = ((), (), (), ()),
     custom: bytes = b"TFLite_Detection_PostProcess",
     anchors: Any = ANCHORS,
+    scored: int = len(ANCHORS),
+    constant: bool = True,
     **values: Any,
 ) -> bytes:
-    """A file of this operator alone, as converters make it; the shapes of its outputs are left open."""
-    inputs = [T((1, len(ANCHORS), 4)), T((1, len(ANCHORS), 3)), T(anchors.shape, 0, anchors)]
+    """A file of this operator alone, as converters make it; the shapes of its outputs are left open.
+
+    There are scores for so many boxes. Anchors may be computed, not constant.
+    """
+    inputs = [T((1, len(ANCHORS), 4)), T((1, scored, 3)), T(anchors.shape, 0, anchors if constant else None)]
     model = schema.ModelT.InitFromPackedBuf(bytearray(one("CUSTOM", inputs, [T(s) for s in shapes])), 0)
     model.operatorCodes[0].customCode = custom
     model.subgraphs[0].operators[0].customOptions = np.frombuffer(options_of_others(**values), np.uint8)

@@ -71,6 +71,16 @@ def test_what_is_no_number_is_refused(value: Any) -> None:
         read_flexbuffer(bytes(flexbuffers.Dumps({"a": value})))
 
 
+def test_keys_are_in_the_order_in_which_readers_search() -> None:
+    assert list(flexbuffers.Loads(write_flexbuffer({"b": 1, "c": 2, "a": 3}))) == ["a", "b", "c"]
+
+
+def test_more_keys_than_any_operator_has_are_refused() -> None:
+    read_flexbuffer(write_flexbuffer({f"k{i}": i for i in range(64)}))
+    with pytest.raises(Damaged, match="its map has 65 keys"):
+        read_flexbuffer(write_flexbuffer({f"k{i}": i for i in range(65)}))
+
+
 def test_something_else_than_a_map_is_refused() -> None:
     with pytest.raises(Damaged, match="no map"):
         read_flexbuffer(bytes(flexbuffers.Dumps([1, 2])))

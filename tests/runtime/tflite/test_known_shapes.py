@@ -1,7 +1,4 @@
-"""Files that were converted without a batch size compute the same with shapes that are constants.
-
-Covers also: runtime.tflite.constant_folding.
-"""
+"""Files that were converted without a batch size compute the same with shapes that are constants."""
 
 from __future__ import annotations
 

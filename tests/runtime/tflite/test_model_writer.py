@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from legodnn.runtime.executors.interpreter import open_interpreter
 from legodnn.runtime.tflite.check import check_graph
-from legodnn.runtime.tflite.flatbuffer import Record, fields, read_flatbuffer
+from legodnn.runtime.tflite.flatbuffer import Damaged, Record, fields, read_flatbuffer
 from legodnn.runtime.tflite.flatbuffer_writer import Place, write_flatbuffer
 from legodnn.runtime.tflite.model_file import FileGraph, parse_model_file
 from legodnn.runtime.tflite.model_writer import write_model_file
+from tests.runtime.tflite.tflite_files import T, one, schema
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 FILES = sorted(DATA.glob("tiny/*/*.tflite"))
@@ -126,6 +127,45 @@ def test_a_file_of_the_converter_that_is_written_anew_is_the_same_graph_and_comp
     assert same(parse_model_file(again), graph)
     check_graph(parse_model_file(again))
     np.testing.assert_array_equal(result(again), result(file.read_bytes()))
+
+
+@pytest.mark.parametrize("file", FILES[:2], ids=lambda file: f"{file.parent.name}-{file.stem}")
+def test_constants_lie_where_kernels_can_compute_on_them(file: Path) -> None:
+    content = write_model_file(parse_model_file(file.read_bytes()))
+    start = np.frombuffer(content, np.uint8).ctypes.data
+    places = [t.data.ctypes.data - start for t in parse_model_file(content).tensors if t.data is not None]
+    assert places
+    assert [place % 16 for place in places] == [0] * len(places)
+
+
+def test_scales_along_another_axis_are_written() -> None:
+    weights = T((1, 1, 1, 2), 9, np.ones((1, 1, 1, 2), np.int8), (1.0, 2.0), axis=3)
+    graph = parse_model_file(one("DEPTHWISE_CONV_2D", [T((1, 4, 4, 2)), weights, None], [T((1, 4, 4, 2))]))
+    assert same(parse_model_file(write_model_file(graph)), graph)
+    assert graph.tensors[1].axis == 3
+
+
+@pytest.mark.parametrize(("kind", "old"), [("RELU", 19), ("GELU", 127)])
+def test_readers_of_before_find_the_kind_or_that_it_is_new(kind: str, old: int) -> None:
+    content = write_model_file(parse_model_file(one(kind, [T((2,))], [T((2,))])))
+    (code,) = schema.ModelT.InitFromPackedBuf(bytearray(content), 0).operatorCodes
+    assert (code.deprecatedBuiltinCode, code.builtinCode) == (old, getattr(schema.BuiltinOperator, kind))
+
+
+def test_what_is_no_such_file_is_not_read() -> None:
+    known = fields("axis:int32 sizes:[int32]")
+    read_flatbuffer(write_flatbuffer({"axis": 1, "more": 0}, b"TEST", known), b"TEST", known)
+    newer = write_flatbuffer({"axis": 1, "more": 2}, b"TEST", fields("axis:int32 sizes:[int32] more:int32"))
+    with pytest.raises(Damaged, match="has fields that are not known"):
+        read_flatbuffer(newer, b"TEST", known)
+    whole = write_flatbuffer({"sizes": [1, 2, 3]}, b"TEST", known)
+    longer = whole[:-16] + (4).to_bytes(4, "little") + whole[-12:]
+    with pytest.raises(Damaged, match="does not lie inside the file"):
+        read_flatbuffer(longer, b"TEST", known)
+    plain = write_flatbuffer({"axis": 1}, b"TEST", known)
+    moved = (int.from_bytes(plain[:4], "little") + 2).to_bytes(4, "little") + plain[4:8] + bytes(2) + plain[8:]
+    with pytest.raises(Damaged, match="does not lie inside the file"):
+        read_flatbuffer(moved, b"TEST", known)
 
 
 def test_there_are_files() -> None:

@@ -35,6 +35,11 @@ def test_what_another_operator_reads_stays_as_it_is() -> None:
     assert [len(found.inputs), len(found.outputs), found.as_they_are, found.only()] == [1, 1, [0, 3], {}]
 
 
+def test_an_input_that_is_an_output_too_stays_as_it_is() -> None:
+    found = ends([FLOATS, WHOLE, WHOLE, FLOATS], [QUANTIZE(0, 1), add(1, 1, 2), DEQUANTIZE(2, 3)], [0], [3, 0])
+    assert (found.as_they_are, set(found.only())) == ([0], {3})
+
+
 def test_an_input_that_is_read_in_two_forms_has_none_of_its_own() -> None:
     other = T((1, 16), 9, None, (0.25,), -3)
     operators = [QUANTIZE(0, 1), QUANTIZE(0, 2), add(1, 2, 3), DEQUANTIZE(3, 4)]

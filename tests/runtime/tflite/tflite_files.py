@@ -19,13 +19,14 @@ SELF_TEST = (
 
 @dataclass(frozen=True)
 class T:
-    """A tensor: its shape, type (0 is float32, 2 int32, 9 int8), constant data, scales and zero points."""
+    """A tensor: its shape, type (0 is float32, 2 int32, 9 int8), constant data, scales along an axis, zero points."""
 
     shape: tuple[int, ...]
     type: int = 0
     data: Any = None
     scales: Sequence[float] = ()
     zero: int = 0
+    axis: int = 0
 
 
 def packed(model: Any) -> bytes:
@@ -84,6 +85,7 @@ def several(
         if tensor.scales:
             t.quantization = schema.QuantizationParametersT()
             t.quantization.scale, t.quantization.zeroPoint = list(tensor.scales), [tensor.zero] * len(tensor.scales)
+            t.quantization.quantizedDimension = tensor.axis
         graph.tensors.append(t)
     for name, reads, writes, options, version in operators:
         operator, code = schema.OperatorT(), schema.OperatorCodeT()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from legodnn.errors import ProfileError, WorkloadError
 from legodnn.profile import (
     ChainOverhead,
+    CompactModel,
     Conditions,
     Contention,
     Energy,
@@ -257,6 +258,7 @@ def test_a_profile_whose_options_have_different_thread_counts_is_not_made_worse(
     ragged = profile.model_copy(update={"options": (first.model_copy(update={"latency": first.latency[:1]}), *rest)})
     assert merge([ragged]) == ragged
     assert merge([ragged, at(profile, 1)]).skipped == ()
+    assert merge([without(ragged, ("block1", "s0.75")), at(profile, 1)]).skipped == ()
 
 
 def test_workspaces_are_kept_where_they_are_known_of_all_options(profile: Profile) -> None:
@@ -309,3 +311,54 @@ def test_streaming_that_was_not_measured_of_all_options_is_not_kept(profile: Pro
     assert found.streamed is not None
     assert found.streamed.threads == (2,)
     assert len(found.streamed.options) == len(found.options) == len(profile.options)
+
+
+def test_streaming_of_an_option_that_is_not_kept_is_not_kept_either(profile: Profile) -> None:
+    skipped = ("block1", "s0.5")
+    found = merge([streamed(without(profile, skipped), 1, 5), streamed(profile, 2, 5)])
+    assert [(s.segment, s.option) for s in found.skipped] == [skipped]
+    assert found.streamed is not None
+    assert {(o.segment, o.option) for o in found.streamed.options} == measured([found])
+
+
+def test_what_a_whole_model_takes_is_the_most_that_was_measured(profile: Profile) -> None:
+    """Whichever was measured last: what options take of memory and time is replaced, and this is not of options."""
+    more = {"company_bytes": 7, "pack_ms": 9.0}
+    less = {"company_bytes": 5, "pack_ms": 8.0}
+    unknown = {"company_bytes": 0, "pack_ms": None}
+    for order in ((more, less), (less, more), (more, unknown), (unknown, more)):
+        found = merge([profile.model_copy(update=update) for update in order])
+        assert (found.company_bytes, found.pack_ms) == (7, 9.0)
+    for floors in ((5, 6), (6, 5)):
+        found = merge([streamed(profile, n, floor) for n, floor in zip((1, 2), floors, strict=True)])
+        assert found.streamed is not None
+        assert found.streamed.floor_bytes == 6
+
+
+def compact(profile: Profile, threads: int, overhead_ms: float, company_bytes: int = 0) -> Profile:
+    """What a profile says of one thread count, with compact models measured."""
+    some = at(profile, threads)
+    chain = (ChainOverhead(threads=threads, overhead_ms=overhead_ms),)
+    model = CompactModel(options=some.options, chain=chain, company_bytes=company_bytes)
+    return some.model_copy(update={"compact": model})
+
+
+def test_what_was_measured_of_compact_models_is_kept_with_every_thread_count(profile: Profile) -> None:
+    one, two = compact(profile, 1, 0.5, 7), compact(profile, 2, 0.25, 5)
+    for order in ((one, two), (two, one)):
+        found = merge(order)
+        assert found.compact is not None
+        assert found.compact.overhead_ms == {1: 0.5, 2: 0.25}
+        assert found.compact.company_bytes == 7
+        assert found.compact.options == found.options
+    again = merge([one, compact(profile, 1, 0.75)]).compact
+    assert again is not None
+    assert again.overhead_ms == {1: 0.75}
+
+
+def test_compact_models_that_were_measured_with_fewer_threads_are_not_kept(profile: Profile) -> None:
+    one = compact(profile, 1, 0.5)
+    assert merge([one, at(profile, 2)]).compact is None
+    some = compact(without(profile, ("block1", "s0.5")), 1, 0.5)
+    assert merge([some, at(profile, 1)]).compact is None
+    assert merge([some]).compact == some.compact

@@ -76,6 +76,13 @@ def test_where_few_were_seen_of_each_composition_far_quantiles_have_the_shape_of
     assert tail.stretch == pytest.approx((3.0, 3.3, 3.6, 12.0))
 
 
+@pytest.mark.parametrize(("others", "stretch"), [(20, 3.0), (19, 1.0)])
+def test_of_twenty_inferences_of_each_five_tell_what_three_in_four_keep(others: int, stretch: float) -> None:
+    """Of fewer of one of them all have one shape, in which nine long ones among so many are seldom."""
+    tail = tail_of([[1.0] * 11 + [3.0] * 9, [1.0] * others], 1, "alone")
+    assert dict(zip(tail.quantiles, tail.stretch, strict=True))[0.75] == stretch
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

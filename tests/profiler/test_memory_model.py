@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -65,5 +67,57 @@ def test_options_that_need_the_same_by_their_files_are_corrected_together(tiny_s
         for numbers in drawn
     ]
     found = MemoryModel.fitted(tiny_store, readings, by_file)
+    assert found.workspaces[0] == by_file[0]  # what needs most among the originals stays
     assert found.workspaces[1] == pytest.approx(needed[1], abs=1)
     assert [found.of(numbers) for numbers in drawn] == pytest.approx([held for _, held in readings], abs=1)
+
+
+def store_of(*files: tuple[int, ...]) -> Any:
+    """A store with options of these bytes in each segment, the originals first."""
+    segments = [[SimpleNamespace(bytes=size) for size in sizes] for sizes in files]
+    return SimpleNamespace(
+        manifest=SimpleNamespace(segments=[SimpleNamespace(original=o[0], options=o) for o in segments])
+    )
+
+
+@pytest.mark.parametrize(
+    ("whole", "shares"),
+    [
+        (20_000, [1500 + 11_000 / 3, 3000 + 11_000 / 3, 4500 + 11_000 / 3]),
+        (5_500, [1250, 2000, 2250]),
+        (1_500, [1000, 1000, 0]),
+    ],
+)
+def test_an_original_takes_what_options_save_and_as_much_for_each_byte_of_its_file(
+    whole: float, shares: list[float]
+) -> None:
+    """Options save 20 and 10 bytes for each byte that their files are smaller; what is left over is divided equally."""
+    store = store_of((100, 50), (200, 100), (300,))
+    readings = [((a, b, 0), whole - 1000.0 * (a + b)) for a, b in itertools.product((0, 1), (0, 1))]
+    found = MemoryModel.fitted(store, readings, [[0, 0], [0, 0], [0]])
+    assert [found.of_option(i, 0) for i in range(3)] == pytest.approx(shares, abs=1)
+    assert [found.of_option(i, 1) for i in range(2)] == pytest.approx([share - 1000 for share in shares[:2]], abs=1)
+
+
+def test_excess_is_a_mean() -> None:
+    found = MemoryModel([[0, 0]], 100.0, {(0, 1): -50.0}, [100.0])
+    assert found.excess([((0,), 90.0), ((1,), 30.0)]) == 15.0
+
+
+def test_no_workspace_is_corrected_below_nothing() -> None:
+    """Two options together save more than each by itself, for whatever reason."""
+    readings = [((a, b), 1e6 - 1e5 * (a + b) - 2e5 * (a and b)) for a, b in itertools.product((0, 1), (0, 1))] * 6
+    found = MemoryModel.fitted(store_of((2, 1), (2, 1)), readings, [[40_000, 50_000], [60_000, 10_000]])
+    assert min(itertools.chain(*found.workspaces)) == 0
+
+
+def test_once_a_workspace_is_corrected_another_may_be_the_largest() -> None:
+    """Two options need other workspaces than by their files, which is seen of one of them in a later round only."""
+    by_file = [[70_000, 20_000, 90_000], [40_000, 20_000, 50_000], [60_000, 50_000, 90_000]]
+    needed = [[70_000, 50_000, 50_000], *by_file[1:]]
+    readings = [
+        (numbers, 2e6 - 1e5 * sum(numbers) + max(row[n] for row, n in zip(needed, numbers, strict=True)))
+        for numbers in itertools.product((0, 1, 2), repeat=3)
+    ]
+    found = MemoryModel.fitted(store_of(*[(2, 1, 1)] * 3), readings, by_file)
+    assert [found.of(numbers) for numbers, _ in readings] == pytest.approx([held for _, held in readings], abs=1)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from legodnn.profile import ChainOverhead, Latency, OptionKey
+from legodnn.profiler import validation
 from legodnn.profiler.bench import Bench, RunnableModel
 from legodnn.profiler.latency import RUNS_TO_SETTLE
 from legodnn.profiler.profiling_state import StageState
@@ -89,6 +92,39 @@ def test_validation_covers_every_thread_count(bench: Bench, figures: Figures) ->
     assert saved == [[1], [1, 2]]
     assert progress.labels() == ["validating tiny, 1 thread", "validating tiny, 2 threads"]
     progress.check_complete()
+
+
+@pytest.mark.parametrize("kept", [np.ones((5, 6, 5)), np.ones((4, 6))], ids=["of other plans", "of another form"])
+def test_inferences_that_were_kept_of_something_else_are_measured_anew(
+    bench: Bench, figures: Figures, monkeypatch: pytest.MonkeyPatch, kept: NDArray[np.float64]
+) -> None:
+    monkeypatch.setattr(RunnableModel, "run_ms", lambda _: 4.0)
+    found, _ = validate(bench, figures, OVERHEADS, plans=4, seconds=0.0, stage=StageState({1: kept}))
+    assert [v.median_error for v in found] == [0.0, 0.5]
+
+
+def test_an_interrupted_validation_goes_on_with_the_same_compositions(
+    bench: Bench, figures: Figures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+
+    def measured(bench: Bench, plans: list[tuple[int, ...]], *_: object) -> NDArray[np.float64]:
+        drawn.append(plans)
+        return np.ones((len(plans), 6, 5))
+
+    monkeypatch.setattr(validation, "measure_plans", measured)
+    for _ in range(2):
+        validate(bench, figures, OVERHEADS, plans=8, seconds=0.0)
+    assert drawn == [drawn[0]] * 4
+
+
+def test_groups_of_compositions_share_the_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the first had too much, the last would lack, and with it all the turns that are kept."""
+    seconds = itertools.count(step=0.01)
+    monkeypatch.setattr(validation, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    monkeypatch.setattr(RunnableModel, "run_ms", lambda _: 4.0)
+    times = measure_plans(bench, [(0, 0, 0)] * (2 * validation.GROUP), threads=1, seconds=2.0)
+    assert times.shape[1] > 30
 
 
 def test_no_plans_are_no_validation(bench: Bench) -> None:

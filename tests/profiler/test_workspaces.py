@@ -33,6 +33,13 @@ def test_tensors_take_room_from_where_they_are_written_to_where_they_are_last_re
     assert workspace_bytes(residual) == 55
 
 
+def test_what_nothing_reads_takes_room_when_it_is_written_and_outputs_until_the_end() -> None:
+    unread = graph([10, 40, 50, 30], [((0,), (1, 2)), ((1,), (3,))], (3,))
+    assert workspace_bytes(unread) == 100
+    early = graph([10, 40, 5, 30], [((0,), (1,)), ((0,), (2,)), ((2,), (3,))], (1, 3))
+    assert workspace_bytes(early) == 75
+
+
 def test_constants_and_what_nothing_reads_take_none() -> None:
     found = parse_model_file(probe_file("conv", "float32", 8, 4, 6))
     # 8 x 8 of 4 channels are read, and as many of 6 written.

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from legodnn.cli import main
@@ -24,6 +25,13 @@ from legodnn.runtime.tflite.cost import bytes_moved, multiply_accumulates
 from legodnn.runtime.tflite.model_file import parse_model_file
 from legodnn.store import Store
 from legodnn.tail import Condition, Tail
+from tests.runtime.tflite.tflite_files import T, one, options, whole
+
+
+def f(*shape: int) -> T:
+    """Constant numbers."""
+    return T(shape, 0, np.ones(shape, np.float32))
+
 
 ROOF = Roof(threads=1, float32_macs_per_s=1e10, int8_macs_per_s=4e10, bytes_per_s=1e10)
 
@@ -42,6 +50,33 @@ def test_a_convolution_moves_its_input_weights_bias_and_output_once() -> None:
     graph = parse_model_file(layers_file("float32", 8, [(CONVOLUTION, (6, 3, 3, 4))]))
     assert bytes_moved(graph) == 4 * (8 * 8 * 4 + 6 * 9 * 4 + 6 + 8 * 8 * 6)
     assert multiply_accumulates(graph) == 8 * 8 * 6 * 9 * 4
+
+
+KERNELS = {
+    "depthwise": (one("DEPTHWISE_CONV_2D", [T((1, 4, 4, 2)), f(1, 3, 3, 4), None], [T((1, 4, 4, 4))]), 64 * 9),
+    "dense": (one("FULLY_CONNECTED", [T((1, 8)), f(3, 8), None], [T((1, 3))]), 3 * 8),
+    "transposed": (
+        one("TRANSPOSE_CONV", [whole(1, 8, 8, 3), f(3, 3, 3, 2), T((1, 4, 4, 2))], [T((1, 8, 8, 3))]),
+        32 * 27,
+    ),
+    "matrices": (one("BATCH_MATMUL", [T((1, 4, 5)), T((1, 5, 3))], [T((1, 4, 3))]), 12 * 5),
+    "matrices, the first transposed": (
+        one("BATCH_MATMUL", [T((1, 5, 4)), T((1, 5, 3))], [T((1, 4, 3))], options("BatchMatMulOptions", adjX=True)),
+        12 * 5,
+    ),
+    "volumes": (one("CONV_3D", [T((1, 4, 4, 4, 2)), f(1, 2, 3, 2, 5)], [T((1, 4, 4, 4, 5))]), 320 * 12),
+    "transposed volumes": (
+        one("CONV_3D_TRANSPOSE", [whole(1, 4, 4, 8, 3), f(1, 1, 2, 3, 2), T((1, 4, 4, 4, 2))], [T((1, 4, 4, 8, 3))]),
+        128 * 6,
+    ),
+    "a sum": (one("ADD", [T((1, 8)), T((1, 8))], [T((1, 8))]), 0),
+}
+
+
+@pytest.mark.parametrize("kind", KERNELS)
+def test_each_kind_multiplies_as_often_as_its_weights_are_used(kind: str) -> None:
+    content, expected = KERNELS[kind]
+    assert multiply_accumulates(parse_model_file(content)) == expected
 
 
 def test_the_roof_is_the_slower_of_computing_and_moving() -> None:

@@ -333,6 +333,8 @@ def test_a_tables_slow_down_is_expected_and_replaced_by_what_is_said() -> None:
     assert scheduler.plan(Budget(latency_ms=2.9), slowdown={"m": 1.0})["m"].options == {"b0": "great"}
     assert scheduler.plan(Budget(), slowdown={"m": 4.0})["m"].latency_ms == 8.0
     assert scheduler.gains(scheduler.plan(Budget(latency_ms=2.0))).latency["m"].objective == 1.0
+    both = Scheduler([*scheduler.tables, small_or_great("n", slowdown=2.0)])
+    assert both.plan(Budget(), slowdown={"m": 1.0})["n"].latency_ms == 4.0
 
 
 @given(tables(), st.sampled_from([0.5, 1.25, 3.0]), st.integers(1, 2000), st.floats(0.1, 30))

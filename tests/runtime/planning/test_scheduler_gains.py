@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from legodnn.errors import InfeasibleError, WorkloadError
-from legodnn.plan import Plan
+from legodnn.plan import ModelPlan, Plan
 from legodnn.runtime.planning import scheduler as planning
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.workload import Budget
@@ -47,6 +47,16 @@ def test_gains_name_the_models_that_would_no_longer_be_suspended() -> None:
     assert set(gain.resumes) < set(plan.suspended)
 
 
+def test_a_model_that_resumes_may_cost_more_accuracy_than_it_has() -> None:
+    """As few as possible are suspended, whatever that costs those that run."""
+    vital = model("vital", [option("great", 1_000_000, 1.0), option("small", 10, 1.0, 1.0)])
+    extra = model("extra", [option("o", 1_999_000, 1.0)], weight=0.01, critical=False)
+    scheduler = Scheduler([vital, extra])
+    gain = scheduler.gains(scheduler.plan(Budget(memory_bytes=1_000_000))).memory
+    assert gain is not None
+    assert (gain.objective, gain.resumes) == (pytest.approx(0.1 - 1.0), ("extra",))
+
+
 def test_wider_limits_buy_no_less_than_nothing_however_short_the_search_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """`legodnn plan` has ten seconds for its plan, and a tenth of one for what each limit would buy."""
     tables, budget = many_small_models(20, 30, 1, cores=True)
@@ -77,3 +87,10 @@ def test_gains_of_the_nearest_plan_are_refused_though_a_little_more_would_do(bud
     with pytest.raises(InfeasibleError) as caught:
         scheduler.plan(budget)
     gains_are_refused(scheduler, caught.value.report.nearest)
+
+
+def test_gains_of_a_plan_without_a_model_that_must_run_are_refused() -> None:
+    scheduler = Scheduler([small_or_great("a"), small_or_great("b")])
+    plan = scheduler.plan(Budget(memory_bytes=110))
+    stopped = ModelPlan(name="b", suspended=True)
+    gains_are_refused(scheduler, plan.model_copy(update={"models": (plan.models[0], stopped)}))

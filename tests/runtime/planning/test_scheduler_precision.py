@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from legodnn.errors import InfeasibleError
+from legodnn.manifest import Link
 from legodnn.plan import ModelPlan, Plan
 from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow
 from legodnn.runtime.planning.scheduler import Scheduler
@@ -132,11 +133,21 @@ def test_a_plan_holds_its_own_figures_as_limits() -> None:
         assert [limit.needed for limit in caught.value.report.limits] == [found.quantile_ms]
 
 
+def test_compute_is_rounded_up_to_the_billionth_of_a_core() -> None:
+    """Half an inference a second of 3 ns takes 1.5 billionths."""
+    table = replace(one_composition(3 * NS), rate_hz=0.5)
+    assert not fits(table, Budget(cores=1e-9))
+    assert fits(table, Budget(cores=2e-9))
+    assert Scheduler([table]).plan(Budget(cores=2e-9))["a"].cores == 2e-9
+
+
 def test_a_least_accuracy_equal_to_what_losses_leave_is_held() -> None:
     for thousandths in range(1, 1000):
         table, least = one_composition(1.0, loss=thousandths / 1000), round(1 - thousandths / 1000, 3)
         assert fits(replace(table, min_accuracy=least), Budget()), thousandths
         assert not fits(replace(table, min_accuracy=least + 1e-9), Budget()), thousandths
+        of_a_million = replace(table, link=Link(x=(0.0, 1.0), y=(1e6, 0.0)))
+        assert fits(replace(of_a_million, min_accuracy=1e6 - 1000 * thousandths), Budget()), thousandths
 
 
 def test_weights_and_losses_may_be_as_small_as_numbers_are() -> None:

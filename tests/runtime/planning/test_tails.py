@@ -123,6 +123,14 @@ def test_who_runs_beside_more_inferences_than_may_be_late_counts_in_full(profile
     assert found[1][0.95] == pytest.approx(1.2 * 1.75)
 
 
+def test_nothing_makes_a_model_quicker_than_it_is_alone(profile: Profile) -> None:
+    """Of noise, what was measured after pauses or beside another model may be shorter."""
+    quick = known(profile, ALONE, tail("periodic", 0.9, 1.1, 1.4), tail("beside", 0.9, 1.1, 1.4, other="x"))
+    companions = [Companion("x", meets=1.0), Companion("y", meets=1.0, slowdown=1.5)]
+    assert tails_of(quick, periodic=True) == tails_of(known(profile, ALONE))
+    assert tails_of(quick, companions=companions) == tails_of(known(profile, ALONE), companions=companions)
+
+
 def test_what_was_learned_in_use_replaces_the_rest(profile: Profile) -> None:
     used = known(profile, ALONE, AFTER, tail("use", 1.3, 2.0, 2.5))
     for companions in ([], [Companion("x", 1.0, 9.0)]):

@@ -17,8 +17,8 @@ import pytest
 from legodnn import Budget, Runtime
 from legodnn.errors import InfeasibleError, ProfileError, WorkloadError
 from legodnn.plan import ModelPlan
-from legodnn.profile import ChainOverhead, Contention, Profile, default_path
-from legodnn.runtime.planning.as_profiled import profiled_ms
+from legodnn.profile import ChainOverhead, CompactModel, Contention, Profile, default_path
+from legodnn.runtime.planning.as_profiled import most_of, profiled_ms
 from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow, Streaming
 from legodnn.runtime.planning.option_rows import measured_segments, streaming_levels
 from legodnn.runtime.planning.scheduler import Scheduler
@@ -69,6 +69,17 @@ def test_the_share_of_the_difference_is_rate_times_latency(pair: list[tuple[Stor
     assert slowdowns(pair, 25, 0) == pytest.approx([1.0, 1 + 1.0 * 0.15])
 
 
+def test_the_share_is_that_of_the_first_thread_count(pair: list[tuple[Store, Profile]]) -> None:
+    def slower(profile: Profile) -> Profile:
+        options = (
+            o.model_copy(update={"latency": (o.latency[0], o.latency[1].model_copy(update={"median_ms": 900.0}))})
+            for o in profile.options
+        )
+        return profile.model_copy(update={"options": tuple(options)})
+
+    assert slowdowns([(s, slower(p)) for s, p in pair], 50, 100) == slowdowns(pair, 50, 100)
+
+
 def test_nobody_runs_more_than_all_the_time(pair: list[tuple[Store, Profile]]) -> None:
     assert slowdowns(pair, 1000, 10_000) == pytest.approx([1.5, 2.0])
 
@@ -108,6 +119,27 @@ def test_an_isolated_model_takes_what_its_inputs_and_outputs_pass_through_and_ha
         assert plan[name].memory_bytes == bytes_of(one, plan[name].options) + passed
 
 
+def test_a_compact_model_takes_what_was_measured_of_compact_ones_in_company_and_as_much_as_others_in_a_process(
+    pair: list[tuple[Store, Profile]],
+) -> None:
+    pairs = [
+        (s, p.model_copy(update={"compact": CompactModel(options=p.options, company_bytes=2_000), "company_bytes": 9}))
+        for s, p in pair
+    ]
+
+    def more(tables: list[ModelTable], alone: ModelTable) -> tuple[int, int]:
+        (some, *_), (one, *_) = tables[0].blocks, alone.blocks
+        new, old = some.options[0], one.options[0]
+        return new.memory_bytes - old.memory_bytes, new.compact_bytes - old.compact_bytes
+
+    asked, first = workload(*((store, None) for store, _ in pairs)), workload((pairs[0][0], None))
+    (alone,) = workload_tables(first, pairs[:1])
+    ends = sum(spec.bytes for spec in pairs[0][0].manifest.ends)
+    assert more(workload_tables(asked, pairs), alone) == (9, 2_000)
+    assert more(workload_tables(asked, pairs, isolated=True), alone) == (ends, ends)
+    assert more(workload_tables(first, pairs[:1], isolated=True), alone) == (ends, ends)
+
+
 def bytes_of(table: ModelTable, options: Mapping[str, str]) -> int:
     """What a table says that a composition takes, given the options of its blocks."""
     blocks = sum(next(o for o in b.options if o.name == options[b.name]).memory_bytes for b in table.blocks)
@@ -123,6 +155,21 @@ def test_company_adds_to_what_a_streamed_model_takes_as_well() -> None:
     table = ModelTable("m", (BlockRows("b", (option,)),), streaming=Streaming(500, (400,)))
     plans = [Scheduler([larger(table, 30, 0)]).plan(Budget(memory_bytes=limit))["m"] for limit in (1030, 1029)]
     assert [(plan.streamed, plan.memory_bytes) for plan in plans] == [(False, 1030), (True, 930)]
+
+
+def test_a_streamed_model_has_no_chain() -> None:
+    """Its segments run one by one, and each was measured so."""
+    option = OptionRow("o", 1000, {1: 1.0}, streamed_bytes=400, streamed_ms={1: 2.0})
+    table = ModelTable("m", (BlockRows("b", (option,)),), streaming=Streaming(500, (400,)), overhead_ms={1: 0.5})
+    plans = [Scheduler([table]).plan(Budget(memory_bytes=limit))["m"] for limit in (1000, 999)]
+    assert [(plan.streamed, plan.latency_ms) for plan in plans] == [(False, 1.5), (True, 2.0)]
+    assert profiled_ms(table, plans[1]) == 2.0
+
+
+def test_company_adds_to_a_model_without_a_choice_as_well() -> None:
+    table = ModelTable("m", (), (BlockRows("all", (OptionRow("o", 1000, {1: 1.0}),)),))
+    plan = Scheduler([larger(table, 30, 0)]).plan(Budget())["m"]
+    assert (plan.memory_bytes, plan.options) == (1030, {})
 
 
 def test_company_adds_to_a_compact_model_what_it_adds_to_compact_models() -> None:
@@ -163,6 +210,18 @@ def test_the_rest_of_a_table_is_the_models_own(pair: list[tuple[Store, Profile]]
     assert [b.name for b in first.blocks] == [b.name for b in tiny_store.manifest.blocks]
 
 
+@pytest.mark.parametrize(("samples", "error"), [(0, 0.25), (3, 0.5)])
+def test_the_error_of_plans_is_told_where_it_was_measured(
+    tiny_store: Store, profile: Profile, samples: int, error: float
+) -> None:
+    accuracy = tiny_store.manifest.accuracy.model_copy(
+        update={"error": 0.25, "plan_error": 0.5, "plan_samples": samples}
+    )
+    manifest = tiny_store.manifest.model_copy(update={"accuracy": accuracy})
+    store: Any = SimpleNamespace(manifest=manifest, id=tiny_store.id, path=tiny_store.path, name="tiny")
+    assert ModelTable.from_store(store, profile).accuracy_error == error
+
+
 def test_a_profile_of_another_store_is_refused(pair: list[tuple[Store, Profile]]) -> None:
     swapped = [(pair[0][0], pair[1][1]), (pair[1][0], pair[0][1])]
     with pytest.raises(ProfileError):
@@ -193,6 +252,18 @@ def test_what_inferences_are_held_against_has_the_chain_but_no_slow_down(pair: l
         assert profiled_ms(table, plan) == pytest.approx(expected)
 
 
+def test_the_most_that_a_model_takes_is_of_its_largest_options_and_all_its_processors() -> None:
+    def option(scale: int) -> OptionRow:
+        of = {"compact_bytes": 6 * scale, "compact_ms": {1: 9.0 * scale, 2: 4.0 * scale}}
+        return OptionRow(f"o{scale}", 10 * scale, {1: 4.0 * scale, 2: 3.0 * scale}, **of)  # type: ignore[arg-type]
+
+    block, head = BlockRows("b", (option(2), option(1))), BlockRows("head", (option(3),))
+    table = ModelTable("m", (block,), (head,), overhead_ms={2: 0.5}, slowdown=1.5)
+    assert most_of(table) == (50, 1.5 * 2 * 15.5)
+    compact = replace(table, compact_overhead_ms={1: 1.0})
+    assert most_of(compact) == (50, 1.5 * 46.0)
+
+
 def test_a_model_is_streamed_with_no_thread_count_that_was_not_measured_so() -> None:
     option = OptionRow("o", 1000, {1: 4.0, 2: 2.0}, streamed_bytes=400, streamed_ms={1: 5.0})
     table = ModelTable("m", (BlockRows("b", (option,)),), streaming=Streaming(500, (400,)))
@@ -204,6 +275,8 @@ def test_a_model_is_streamed_with_no_thread_count_that_was_not_measured_so() -> 
     assert Scheduler([table]).plan(Budget(latency_ms=2.0))["m"].threads == 2
     with pytest.raises(WorkloadError, match="m/b/o has no streamed latency"):
         replace(table, threads=2)
+    both = replace(option, streamed_ms={1: 5.0, 2: 3.0})
+    assert replace(table, fixed=(BlockRows("head", (both,)),)).streamed_thread_counts == (1,)
 
 
 def test_interactions_are_those_of_the_options_that_were_measured(tiny_store: Store, profile: Profile) -> None:

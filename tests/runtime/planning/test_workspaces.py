@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from legodnn.errors import InfeasibleError, WorkloadError
+from legodnn.plan import ModelPlan, Plan
 from legodnn.profile import Profile
-from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow
+from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow, Streaming
 from legodnn.runtime.planning.option_rows import workspace_levels
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.solver.modes import is_compact, is_streamed, level_of, threads_of
@@ -65,6 +66,23 @@ def test_what_runs_is_not_loaded_again_where_the_workspace_changes() -> None:
     wider = scheduler.plan(Budget(memory_bytes=1199), running=running)
     assert wider["m"].options == {"b0": "pruned", "b1": "whole"}
     assert wider.switch_charge == 0.001  # for one block, which took a millisecond to load
+
+
+def test_what_runs_is_counted_with_the_workspace_that_it_needs() -> None:
+    """Of two options that are as good, the one that runs stays where both just fit."""
+    heavy, light = option("heavy", 20, 1.0, workspace_bytes=200), option("light", 10, 1.0, workspace_bytes=200)
+    scheduler = Scheduler([model("m", [heavy, light, option("worse", 5, 1.0, 9.0, workspace_bytes=1000)])])
+    running = Plan(models=(ModelPlan(name="m", options={"b0": "heavy"}),), budget=Budget(), objective=0.0)
+    assert scheduler.plan(Budget(memory_bytes=220), running=running)["m"].options == {"b0": "heavy"}
+    assert scheduler.plan(Budget(memory_bytes=219), running=running)["m"].options == {"b0": "light"}
+
+
+def test_of_two_ways_that_take_equally_much_a_model_is_compact() -> None:
+    other = {"streamed_bytes": 400, "streamed_ms": {1: 2.0}, "compact_bytes": 600, "compact_ms": {1: 2.0}}
+    rows = (OptionRow("o", 1000, {1: 1.0}, **other),)  # type: ignore[arg-type]
+    table = ModelTable("m", (BlockRows("b", rows),), streaming=Streaming(200, (400,)), compact_overhead_ms={})
+    found = Scheduler([table]).plan(Budget(memory_bytes=700))["m"]
+    assert (found.compact, found.streamed, found.memory_bytes) == (True, False, 600)
 
 
 def test_compact_models_have_a_workspace_of_their_own() -> None:

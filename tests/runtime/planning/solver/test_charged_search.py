@@ -13,14 +13,16 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow
 from legodnn.runtime.planning.solver import charged_search
+from legodnn.runtime.planning.solver.candidates import Candidates
 from legodnn.runtime.planning.solver.charged_search import ChargedSearch
 from legodnn.runtime.planning.solver.compiled_model import CompiledModel, compile_model
 from legodnn.runtime.planning.solver.composition_bounds import Prices, bounds_at
 from legodnn.runtime.planning.solver.composition_sums import CompositionSums, charge_of, charges_at, composition_sums
 from legodnn.runtime.planning.solver.deadline import NO_DEADLINE
-from legodnn.runtime.planning.solver.instance import Instance, Limits, is_within
-from legodnn.runtime.planning.solver.modes import threads_of
+from legodnn.runtime.planning.solver.instance import ONE, Instance, Limits, is_within
+from legodnn.runtime.planning.solver.modes import level_of, threads_of
 from legodnn.runtime.planning.solver.value_scale import ValueScale
 from legodnn.workload import SwitchCharge
 from tests.runtime.planning.random_cases import random_table
@@ -107,6 +109,17 @@ def test_bounds_are_never_below_a_composition(seed: int) -> None:
     assert max(reduced_values(instance, limits, Prices(prices.each)).values(), default=-math.inf) <= highest
 
 
+def check_sums(model: CompiledModel, found: Candidates) -> None:
+    """Each composition takes what it takes in the mode that it is said to run in, which is of the lowest level."""
+    points = found.origin.take(found.source)
+    for choice, mode, memory, latency in zip(
+        points.choice.tolist(), points.mode.tolist(), points.memory.tolist(), points.latency.tolist(), strict=True
+    ):
+        sums = composition_sums(model, choice, mode)
+        assert (memory, latency) == (sums.memory, sums.latency)
+        assert level_of(mode) == model.least_levels(np.array([choice]), mode)[0]
+
+
 @pytest.mark.parametrize("width", [1, 2, 10_000])
 @pytest.mark.parametrize("seed", range(30))
 def test_a_search_finds_what_reaches_the_floor_or_bounds_it(
@@ -128,9 +141,41 @@ def test_a_search_finds_what_reaches_the_floor_or_bounds_it(
     }
     for (mode, choice), value in kept.items():
         assert value == value_of(model, composition_sums(model, choice, mode)) - charge(instance, choice, mode)
+    check_sums(model, found)
+    check_sums(model, ChargedSearch(instance, limits, 0, NO_LIMIT).around())
     best = max(values.values())
     have = max((values[key] for key in kept), default=-math.inf)
     assert best <= max(have, lost), "the best composition was found, or the bound of what was left out admits it"
+
+
+def test_what_is_worse_in_all_is_kept_where_the_next_block_goes_better_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`worse` looks worse even with the next block: what goes best after `better` is too slow, as bounds do not see."""
+    monkeypatch.setattr(charged_search, "_FEW", 1)
+    first = BlockRows("a", (OptionRow("better", 10, {1: 1.0}), OptionRow("worse", 11, {1: 1.0}, loss=0.01)))
+    second = (OptionRow("slow", 10, {1: 10.0}), OptionRow("quick", 10, {1: 5.0}))
+    table = ModelTable("m", (first, BlockRows("b", second, ((0.0, 0.5), (0.3, 0.02)))))
+    for blocks in (
+        table.blocks,
+        (
+            replace(first, options=first.options[::-1]),
+            replace(table.blocks[1], interaction=table.blocks[1].interaction[::-1]),
+        ),
+    ):
+        model = compile_model(replace(table, blocks=blocks), ValueScale.of([table], 0.0), SwitchCharge())
+        instance = Instance((model,), (ONE,), (dict.fromkeys(model.rows, ONE),), (None,), charged=True)
+        limits = Limits(memory=None, cores=None, latency=(9.0,), quantile=(0.95,), accuracy=(None,))
+        search = ChargedSearch(instance, limits, 0, NO_LIMIT)
+        found, lost = search.compositions([Prices((0.0, 0.0))], -math.inf, 10_000, NO_DEADLINE)
+        assert lost == -math.inf
+        assert found.origin.accuracy.max() == pytest.approx(0.97)
+
+
+def test_the_bound_of_what_width_cuts_is_that_of_the_best_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two that are compared one is dominated, and so the best that is cut was not compared."""
+    monkeypatch.setattr(charged_search, "_FEW", 1)
+    sums = np.array([[1, 2, 0, 0], [1, 2, 9, 9], [1, 2, 9, 9], [1, 2, 9, 9]])
+    kept, cut = charged_search._going_on(np.arange(4), np.array([4.0, 3.0, 2.0, 1.0]), sums, None, 1)
+    assert (kept.tolist(), cut) == ([0], 2.0)
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 
 from legodnn.arrays import Ints
 from legodnn.errors import WorkloadError
-from legodnn.runtime.planning.solver import knapsack
+from legodnn.runtime.planning.solver import knapsack, partial_sums
+from legodnn.runtime.planning.solver.deadline import NO_DEADLINE
+from legodnn.runtime.planning.solver.partial_sums import KnapsackProblem
 from tests.runtime.planning.solver.random_items import random_classes
 
 
-def by_table(values: list[Ints], weights: list[list[Ints]], limits: list[int]) -> tuple[int, int] | None:
-    """The greatest value and the least first weight that goes with it, from a table over all total weights."""
+def by_table(values: list[Ints], weights: list[list[Ints]], limits: list[int]) -> tuple[int, list[int]] | None:
+    """The greatest value and, of the total weights that go with it, the least first one, then the least second one."""
     none = -(1 << 60)
     shape = tuple(limit + 1 for limit in limits)
     table = np.full(shape, none)
@@ -37,7 +39,7 @@ def by_table(values: list[Ints], weights: list[list[Ints]], limits: list[int]) -
         table = following
     if table.max() == none:
         return None
-    return int(table.max()), int(np.argwhere(table == table.max())[:, 0].min())
+    return int(table.max()), np.argwhere(table == table.max())[0].tolist()
 
 
 @pytest.mark.parametrize("seed", range(120))
@@ -72,7 +74,33 @@ def check_knapsack(values: list[Ints], weights: list[list[Ints]], caps: list[int
     chosen = found.chosen
     totals = [sum(int(w[i]) for w, i in zip(ws, chosen, strict=True)) for ws in weights]
     assert all(t <= cap for t, cap in zip(totals, caps, strict=True))
-    assert (sum(int(v[i]) for v, i in zip(values, chosen, strict=True)), totals[0]) == expected
+    assert (sum(int(v[i]) for v, i in zip(values, chosen, strict=True)), totals) == expected
+
+
+def test_of_equal_choices_of_equal_first_weight_the_one_of_least_second_weight_is_taken() -> None:
+    values = [np.array([1, 1], np.int64) << 30, np.array([5, 7], np.int64) << 30]
+    weights = [[np.array([1, 1]), np.array([0, 3])], [np.array([4, 2]), np.array([1, 1])]]
+    found = knapsack.solve(values, weights, [10, 10])
+    assert found is not None
+    assert found.chosen == [1, 1]
+
+
+def test_pairs_and_sums_that_width_cuts_are_in_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is looked at does not fit, or is dominated: the best that is left is in what was cut."""
+    monkeypatch.setattr(partial_sums, "AT_ONCE", 1)
+    first, one = np.arange(20), np.zeros(1, np.int64)
+    weights = np.where(first < 12, 5, 0)
+    pairs = KnapsackProblem(
+        [one, 20 - first], [[one, weights]], [one.astype(np.float64), first.astype(np.float64)], [1], [0.0], 20.0
+    )
+    chosen, lost = partial_sums.best_sums(pairs, 0.0, 1, None, NO_DEADLINE)
+    assert chosen is None
+    assert 20 - 12 <= lost <= 20
+    gaps, none = np.arange(4), np.zeros(5, np.int64)
+    sums = KnapsackProblem(
+        [20 - gaps, none], [[gaps, none]], [gaps.astype(np.float64), none.astype(np.float64)], [9], [0.0], 20.0
+    )
+    assert partial_sums.best_sums(sums, 0.0, 1, None, NO_DEADLINE) == ([0, 0], 18.0)
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -152,8 +152,8 @@ WRONG: dict[str, tuple[Callable[[Any], object], str]] = {
     "a buffer elsewhere": (lambda m: vars(m.buffers[1]).update(offset=100, size=24), "lies outside its table"),
     "a scale of 0": (quantised(scale=[0.0]), "no positive number|takes"),
     "zero points for channels that there are not": (
-        quantised(scale=[1.0] * 3, zeroPoint=[0, 0]),
-        "3 scales and 2 zero points|takes",
+        lambda m: (quantised(scale=[1.0] * 3, zeroPoint=[0, 0])(m), data(WEIGHTS, lambda d: d[:6])(m)),
+        "3 scales and 2 zero points",
     ),
     "quantised in a way to come": (quantised(detailsType=1), "quantised in a way"),
     "scales along an axis below 0": (

@@ -98,6 +98,7 @@ def test_an_input_of_unknown_size_is_refused() -> None:
     [
         (one("MUL", [whole(1, 2), whole(1, 2, 3)], [T((2,), 2)], options("MulOptions")), r"operator 0 \(MUL\)"),
         (one("GATHER", [whole(1, 2), whole(5)], [T((1,), 2)], options("GatherOptions")), r"operator 0 \(GATHER\)"),
+        (one("SHAPE", [T((1, 2))], []), "operator 0 is of kind 77"),
     ],
 )
 def test_shapes_that_cannot_be_computed_are_refused(content: bytes, message: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from legodnn.blocks.importing.annotations.parts import AnnotatedPart, part_folders, placed_in
+from legodnn.blocks.importing.annotations.parts import AnnotatedPart, by_name, part_folders, placed_in
 from legodnn.class_names import read_class_names
 from legodnn.errors import DataError
 from legodnn.folders import image_files
@@ -33,24 +33,29 @@ def read_masks(root: Path, frame: Frame) -> tuple[tuple[str, ...], dict[str, Ann
         frame: what pictures are brought to; a label shows the class of the mask's nearest pixel.
 
     Raises:
-        DataError: a mask is missing, of another size, no picture of numbers, or has a value beyond the classes; or
-            there is nothing in them but class 0 and void.
+        DataError: a mask is missing, of another size, no picture of numbers, or has a value beyond the classes; two
+            files differ by their ending alone; or there is nothing in them but class 0 and void.
     """
     names = _class_names(root)
     void = len(names) - 1 if names[-1:] == ("void",) else None
     parts = {}
     for part, (images, masks) in _pairs(root).items():
-        files = tuple(image_files(images, DataError))
-        by_stem = {file.relative_to(masks).with_suffix("").as_posix(): file for file in image_files(masks, DataError)}
+        named, mask_of = _named(images), _named(masks)
+        files = tuple(named.values())
         labels = np.empty((len(files), *frame.shape[:2]), np.int16)
-        for row, file in enumerate(files):
-            mask = by_stem.get(file.relative_to(images).with_suffix("").as_posix())
+        for row, (name, file) in enumerate(named.items()):
+            mask = mask_of.get(name)
             if mask is None:
                 raise DataError(f"{file} has no mask in {masks}; put one of the same name there, or remove the image")
             labels[row] = _label(file, mask, frame, names, void)
         parts[part] = AnnotatedPart(files, labels)
     _check_classes(root, [part.labels for part in parts.values() if part.labels is not None])
     return names[:void] if void is not None else names, parts
+
+
+def _named(folder: Path) -> dict[str, Path]:
+    """Return the image files of a folder by their paths in it, without ending."""
+    return by_name(image_files(folder, DataError), lambda file: file.relative_to(folder).with_suffix("").as_posix())
 
 
 def _check_classes(root: Path, labels: Sequence[NDArray[Any]]) -> None:
@@ -66,8 +71,9 @@ def _pairs(root: Path) -> dict[str, tuple[Path, Path]]:
     """Return the folders of images and of masks of each part."""
     beside = {part: (root / part, root / f"{part}annot") for part in ("train", "val", "test")}
     if beside["train"][1].is_dir():
-        return {part: pair for part, pair in beside.items() if all(folder.is_dir() for folder in pair)}
-    pairs = {part: (folder / "images", folder / "masks") for part, folder in part_folders(root).items()}
+        pairs = {part: pair for part, pair in beside.items() if any(folder.is_dir() for folder in pair)}
+    else:
+        pairs = {part: (folder / "images", folder / "masks") for part, folder in part_folders(root).items()}
     for images, masks in pairs.values():
         if missing := [folder for folder in (images, masks) if not folder.is_dir()]:
             raise DataError(f"{missing[0]} is missing: there must be images and masks, or train and trainannot")

@@ -5,7 +5,7 @@ The readers beside this module find files and labels; places of labels are moved
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,18 @@ def part_folders(root: Path, beside: Collection[str] = ()) -> dict[str, Path]:
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; it must hold images and what they are labelled with (docs/tasks.md)")
     return split_folders(root, DataError, beside) or {"train": root}
+
+
+def by_name(files: Iterable[Path], name: Callable[[Path], str]) -> dict[str, Path]:
+    """Return files by the names that others refer to them by; DataError if two have the same."""
+    found: dict[str, Path] = {}
+    for file in files:
+        if (other := found.setdefault(name(file), file)) is not file:
+            raise DataError(
+                f"{other} and {file} are both called {name(file)}, which labels refer to; rename one with its labels, "
+                "or remove it"
+            )
+    return found
 
 
 def named_picture(folder: Path, name: str, where: str) -> Path:

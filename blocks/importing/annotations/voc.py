@@ -6,15 +6,17 @@ one. An object marked as difficult counts like any other.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from xml.parsers import expat
 
 from legodnn.blocks.importing.annotations.boxes import TrueBox, boxes_part
-from legodnn.blocks.importing.annotations.parts import AnnotatedPart
+from legodnn.blocks.importing.annotations.parts import AnnotatedPart, by_name
 from legodnn.errors import DataError
 from legodnn.folders import image_files
 from legodnn.images import Frame
 
+_FLAG = re.compile(r"\s+(-1|0|1)$")  # lists of one class say so behind each name
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -26,13 +28,15 @@ def read_voc(root: Path, frame: Frame) -> tuple[tuple[str, ...], dict[str, Annot
         frame: what pictures are brought to.
 
     Raises:
-        DataError: a file is missing or is no annotation, or a box does not fit its picture; with file and line.
+        DataError: a file is missing or is no annotation, two pictures are called alike but for their endings, or a box
+            does not fit its picture; with file and line.
     """
-    pictures = {file.stem: file for file in image_files(root / "JPEGImages", DataError)}
+    pictures = by_name(image_files(root / "JPEGImages", DataError), lambda file: file.stem)
     parts: dict[str, dict[Path, list[TrueBox]]] = {}
     for part, names in _names(root).items():
         parts[part] = {}
-        for name, where in names:
+        for line, where in names:
+            name = line if line in pictures else _FLAG.sub("", line)
             if name not in pictures:
                 raise DataError(f"{where}: JPEGImages has no picture {name}; put it there, or remove the line")
             parts[part][pictures[name]] = _boxes(root / "Annotations" / f"{name}.xml")
@@ -41,7 +45,7 @@ def read_voc(root: Path, frame: Frame) -> tuple[tuple[str, ...], dict[str, Annot
 
 
 def _names(root: Path) -> dict[str, list[tuple[str, str]]]:
-    """Return the names of the pictures of each part, and where each name is written."""
+    """Return the lines that name the pictures of each part, and where each of them is."""
     lists = {part: root / "ImageSets" / "Main" / f"{part}.txt" for part in ("train", "val", "test")}
     if not lists["train"].is_file():
         annotations = sorted((root / "Annotations").glob("*.xml"))
@@ -50,7 +54,7 @@ def _names(root: Path) -> dict[str, list[tuple[str, str]]]:
     for part, file in lists.items():
         if file.is_file():
             lines = enumerate(file.read_text("utf-8-sig", "replace").splitlines(), start=1)
-            found[part] = [(line.split()[0], f"{file}, line {n}") for n, line in lines if line.strip()]
+            found[part] = [(line.strip(), f"{file}, line {n}") for n, line in lines if line.strip()]
     return found
 
 

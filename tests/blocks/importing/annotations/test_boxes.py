@@ -60,6 +60,25 @@ def test_pascal_vocs_pixels_count_from_1_and_lists_make_the_parts(tmp_path: Path
     assert found == [("train", "b"), ("val", "a")]
 
 
+def test_names_of_pascal_vocs_lists_may_have_spaces_and_flags_behind_them(tmp_path: Path) -> None:
+    for name in ("my cat", "b", "b 1"):
+        voc(tmp_path, name)
+    lists = tmp_path / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("my cat\nb  -1\nb 1\n")
+    assert [file.stem for file in read_voc(tmp_path, SAME)[1]["train"].files] == ["my cat", "b", "b 1"]
+    (lists / "train.txt").write_text("my dog\n")
+    with pytest.raises(DataError, match=r"train\.txt, line 1: JPEGImages has no picture my dog; put it there"):
+        read_voc(tmp_path, SAME)
+
+
+def test_an_annotation_is_of_one_picture(tmp_path: Path) -> None:
+    voc(tmp_path, "a")
+    save(tmp_path / "JPEGImages" / "a.png")
+    with pytest.raises(DataError, match=r"a\.jpg and .*a\.png are both called a, which labels refer to; rename one"):
+        read_voc(tmp_path, SAME)
+
+
 def test_cocos_classes_have_the_order_of_their_ids_and_crowds_are_left_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -75,6 +75,13 @@ def test_images_and_masks_may_lie_beside_each_other_in_palette_colours_without_n
             lambda root: (root / "trainannot").rename(root / "other"),
             "images is missing: there must be",
         ),
+        (lambda root: save(root / "val" / "b.jpg"), "valannot is missing: there must be"),
+        (lambda root: save(root / "testannot" / "b.png", MASK), "test is missing: there must be"),
+        (lambda root: save(root / "train" / "a.png"), r"a\.jpg and .*a\.png are both called a, which labels refer to"),
+        (
+            lambda root: save(root / "trainannot" / "a.bmp", MASK),
+            r"a\.bmp and .*a\.png are both called a, which labels refer to",
+        ),
         (
             lambda root: save(root / "trainannot" / "a.png", np.where(MASK == 1, 255, 0).astype(np.uint8)),
             "hold nothing but 0 and what is void, as 255 is: write 1 for a foreground",

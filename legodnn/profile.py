@@ -229,7 +229,7 @@ class Profile(Schema):
 
     @model_validator(mode="after")
     def _one_overhead_each(self) -> Self:
-        if len({entry.threads for entry in self.chain}) < len(self.chain):
+        if any(len(_overheads(c)) < len(c) for c in (self.chain, self.compact.chain if self.compact else ())):
             raise ValueError("two overheads for one thread count")
         return self
 

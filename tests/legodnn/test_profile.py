@@ -115,6 +115,10 @@ def first_latency(document: dict[str, Any]) -> dict[str, Any]:
         (lambda d: d.update(chain=[{"threads": 0, "overhead_ms": 0.1}]), "chain.0.threads"),
         (lambda d: d.update(chain=[{"threads": 1, "overhead_ms": -0.1}]), "chain.0.overhead_ms"),
         (lambda d: d.update(chain=[{"threads": 1, "overhead_ms": 0.1}] * 2), "two overheads for one thread count"),
+        (
+            lambda d: d.update(compact={"options": d["options"], "chain": [{"threads": 1, "overhead_ms": 0.1}] * 2}),
+            "two overheads for one thread count",
+        ),
         (lambda d: d.update(compact={"options": d["options"][1:]}), "it was not measured of the same options"),
         (lambda d: d.update(pack_ms=-1.0), "pack_ms"),
         (lambda d: d.update(contention=[{"store_id": "a", "model": "m", "slowdown": 0.9}]), "contention.0.slowdown"),

@@ -38,13 +38,14 @@ class ClassScores(Schema):
     a name, the score is that class's.
 
     Attributes:
-        scale: the scale of the scores.
+        scale: the scale of the scores. Linear ones of several classes exclude one another, as logits of a softmax do;
+            those of "sigmoid_logits" do not: each is the logit of a probability of its own, as of tags.
         frames: how many inferences, one for each frame, make a clip; their scores are averaged, as temporal segment
             networks do (Wang et al. 2016). 1 where each image stands for itself.
     """
 
     kind: Literal["class_scores"] = "class_scores"
-    scale: ScoreScale = "linear"
+    scale: ScoreScale | Literal["sigmoid_logits"] = "linear"
     frames: Annotated[int, Field(ge=1, le=10_000)] = 1
 
     @property

@@ -130,8 +130,11 @@ def reading_of(heads: Sequence[Head], shapes: Sequence[tuple[int, ...]], classes
     """
     if len(heads) != 1 or heads[0].kind == "numbers":
         return None
-    scale = heads[0].scale
-    reading = ClassScores(scale=scale) if len(shapes[0]) == 1 else ClassMap(scale=scale)
+    (head,), (shape,) = heads, shapes
+    reading: ClassScores | ClassMap = ClassMap(scale=head.scale)
+    if len(shape) == 1:
+        tags = head.kind == "binary" and head.scale == "linear" and shape[0] > 1  # which do not exclude one another
+        reading = ClassScores(scale="sigmoid_logits" if tags else head.scale)
     return None if reading.problem(shapes, classes) else reading
 
 

@@ -209,11 +209,11 @@ def _label(labels: Sequence[str], number: int) -> str:
 
 def _classes(reading: ClassScores, scores: AnyArray, labels: Sequence[str]) -> tuple[FoundClass, ...]:
     values = scores.astype(np.float64)
-    if reading.scale == "linear" and len(values) > 1:
+    if reading.scale == "sigmoid_logits" or (reading.scale == "linear" and len(values) == 1):
+        values = sigmoid(values)
+    elif reading.scale == "linear":
         values = np.exp(values - values.max())
         values /= values.sum()
-    elif reading.scale == "linear":
-        values = sigmoid(values)
     if len(values) == 1 and len(labels) != 1:  # see `ClassScores`
         values = np.append(1 - values, values)
     best = np.argsort(-values, kind="stable")[:_MOST_CLASSES].tolist()

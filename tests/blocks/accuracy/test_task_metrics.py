@@ -165,6 +165,9 @@ def test_outputs_that_do_not_fit_are_refused() -> None:
         (Head("binary", "mean_iou", "sigmoid"), (8, 8, 1), 0, ClassMap(scale="sigmoid")),
         (Head("binary", "binary_accuracy", "sigmoid"), (1,), 2, ClassScores(scale="sigmoid")),  # no and yes
         (Head("binary", "binary_accuracy", "sigmoid"), (1,), 3, None),
+        (Head("binary", "binary_accuracy", "linear"), (1,), 2, ClassScores()),
+        (Head("binary", "binary_accuracy", "sigmoid"), (3,), 3, ClassScores(scale="sigmoid")),  # tags
+        (Head("binary", "binary_accuracy", "linear"), (3,), 3, ClassScores(scale="sigmoid_logits")),
         (Head("classes", "top1", "linear"), (5, 4), 0, None),
         (Head("numbers", "r2", "linear"), (4,), 0, None),
     ],

@@ -24,6 +24,14 @@ def test_classes_come_with_their_probabilities_the_likeliest_first(tmp_path: Pat
     assert [each.score for each in found if isinstance(each, FoundClass)] == pytest.approx([0.7, 0.2, 0.1])
 
 
+def test_tags_do_not_exclude_one_another(tmp_path: Path) -> None:
+    store = described_store(tmp_path, ClassScores(scale="sigmoid_logits"), [(3,)], ANIMALS)
+    found = decode(store, np.log(np.array([9.0, 4.0, 1 / 3], np.float32)))
+    assert isinstance(found, tuple)
+    assert [each.label for each in found if isinstance(each, FoundClass)] == ["cat", "dog", "owl"]
+    assert [each.score for each in found if isinstance(each, FoundClass)] == pytest.approx([0.9, 0.8, 0.25])
+
+
 @pytest.mark.parametrize(("scale", "given"), [("sigmoid", 0.9), ("linear", np.log(9.0))])
 def test_one_score_tells_two_classes_apart(scale: str, given: float, tmp_path: Path) -> None:
     reading, score = ClassScores.model_validate({"scale": scale}), np.array([given], np.float32)

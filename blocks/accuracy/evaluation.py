@@ -28,7 +28,10 @@ _GROUP = 32  # compositions whose outputs for all images are kept at a time
 
 
 class MeasuredComposition(NamedTuple):
-    """What was measured of a composition: its metric, and the squared error of its outputs, see `relative_error`."""
+    """What was measured of a composition: its metric, and the squared error of its outputs, see `relative_error`.
+
+    Values that are NaN or infinite say nothing: they count as the mean of the original's.
+    """
 
     metric: float
     error: float
@@ -77,10 +80,12 @@ def evaluate(
 
         if original is None:
             original = next(outputs_of([(0,) * len(chain.stages)]))
+        original = _finite(original, original)
         labels = original if split.y is None else split.y
         for start in range(0, len(todo), _GROUP):
             group = todo[start : start + _GROUP]
-            for composition, outputs in zip(group, outputs_of(group), strict=True):
+            for composition, given in zip(group, outputs_of(group), strict=True):
+                outputs = _finite(given, original)
                 found = metric(outputs, labels)
                 if not math.isfinite(found):
                     raise DataError(
@@ -98,6 +103,16 @@ def original_outputs(chain: OptionChain, split: Split) -> list[Array]:
     """Return the outputs of the originals for all images."""
     parts = [next(chain.walk([(0,) * len(chain.stages)], batch())) for batch in _batches(chain, split)]
     return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+
+def _finite(outputs: Sequence[Array], original: Sequence[Array]) -> list[Array]:
+    """Return outputs with the mean of the original's in place of NaN and infinity."""
+
+    def finite(found: Array, of: Array) -> Array:
+        good = np.isfinite(found)
+        return found if good.all() else np.where(good, found, np.mean(of, where=np.isfinite(of), dtype=np.float32))
+
+    return [finite(*pair) for pair in zip(outputs, original, strict=True)]
 
 
 def _batches(chain: OptionChain, split: Split) -> list[Callable[[], dict[str, Array]]]:

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from legodnn.blocks.accuracy.accuracy_model import measure
 from legodnn.blocks.accuracy.evaluation import MeasuredComposition, evaluate
 from legodnn.blocks.accuracy.option_chain import OptionChain, Stage
 from legodnn.blocks.accuracy.sampling import draw_compositions, single_swaps
 from legodnn.blocks.importing.data import Split
-from tests.blocks.accuracy.chains import Segment, chain
+from tests.blocks.accuracy.chains import Segment, chain, chain_of, noisy
 from tests.blocks.accuracy.named_metrics import r2, top1
 
 
@@ -46,3 +47,17 @@ def test_without_labels_top1_is_agreement_with_the_original(validation: Split) -
     found = dict(evaluate(swapped, [(0, 0, 0, 0), (1, 1, 1, 1)], Split(validation.x, None), top1))
     assert found[0, 0, 0, 0].metric == 1
     assert 0.5 < found[1, 1, 1, 1].metric < 1
+
+
+@pytest.mark.parametrize("metric", [top1, r2])
+def test_an_option_that_gives_nan_loses_as_much_as_one_that_says_nothing(validation: Split, metric: Any) -> None:
+    def of_every(value: float) -> Segment:
+        return lambda x: [np.where(np.arange(len(x))[:, None] % 2, x, np.float32(value))]
+
+    labels = validation.y if metric is top1 else np.asarray(validation.x)
+    options = [noisy(0.0, 0), noisy(0.1, 1), of_every(np.nan), of_every(np.inf), of_every(float(validation.x.mean()))]
+    _, fitted = measure(chain_of([options]), Split(validation.x, labels), "made up", 6, 0, metric)
+    (_, little, nan, infinite, nothing) = fitted.losses[0]
+    assert 0 < little < nan
+    assert nan == pytest.approx(nothing, rel=0.05)
+    assert infinite == pytest.approx(nothing, rel=0.05)

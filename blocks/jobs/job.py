@@ -21,6 +21,7 @@ The function is called once in each process with what jobs have in common, and r
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import logging
@@ -36,7 +37,7 @@ from legodnn import errors
 from legodnn.blocks.array_tree import ArrayTree
 from legodnn.blocks.build_state import Checkpoint
 from legodnn.blocks.jobs.packed import packed, unpacked
-from legodnn.errors import LegoError, WorkerError
+from legodnn.errors import LegoError, WorkerError, WriteError
 from legodnn.files import write_atomic
 from legodnn.progress import ProgressTask
 
@@ -231,7 +232,12 @@ class Prepared:
 
 
 def failure(error: BaseException) -> bytes:
-    """Return an error as the content of what a failed job tells: errors of this package keep their type."""
+    """Return an error as the content of what a failed job tells: errors of this package keep their type.
+
+    A full disk is a WriteError, since it says nothing about the job.
+    """
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        error = WriteError(f"cannot write {error.filename or tempfile.gettempdir()}: {error.strerror}")
     if isinstance(error, LegoError):
         return json.dumps({"error": type(error).__name__, "message": str(error)}).encode()
     frames = traceback.extract_tb(error.__traceback__)

@@ -18,10 +18,11 @@ import psutil
 import pytest
 
 from legodnn.blocks.build_state import Checkpoint
+from legodnn.blocks.export.conversion_job import converted_files
 from legodnn.blocks.jobs.job import Job, Work
 from legodnn.blocks.jobs.local_processes import LocalProcesses
 from legodnn.blocks.jobs.workers import workers_of
-from legodnn.errors import LegoError, ModelError, WorkerError
+from legodnn.errors import LegoError, ModelError, WorkerError, WriteError
 from legodnn.runtime.device.allowance import usable_processors
 
 TRYING = "trying"
@@ -88,6 +89,14 @@ def test_errors_keep_their_type_and_others_say_where_they_were_raised() -> None:
     assert isinstance(found["b"], WorkerError)
     assert str(found["b"]).startswith("b: ZeroDivisionError: by nothing (")
     assert "trying.py" in str(found["b"])
+
+
+def test_a_full_disk_is_told_as_such_and_not_as_a_failure_of_the_job() -> None:
+    found = run(Work(f"{TRYING}:filling", may_crash=True), [Job("a", {})])
+    assert isinstance(found["a"], WriteError)
+    assert "No space left on device" in str(found["a"])
+    with pytest.raises(WriteError):  # a conversion is not left out of the store for it
+        converted_files(found["a"])
 
 
 def test_a_job_whose_process_is_killed_goes_on_from_its_checkpoint(

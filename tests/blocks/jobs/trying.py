@@ -57,6 +57,16 @@ def failing(shared: Mapping[str, Any]) -> DoesJob:
     return fail
 
 
+def filling(shared: Mapping[str, Any]) -> DoesJob:
+    """Write to a disk that is full."""
+
+    def fill(arguments: Mapping[str, Any], attempt: Attempt) -> ArrayTree:
+        Path("/dev/full").write_text("x")
+        return {}
+
+    return fill
+
+
 def sleeping(shared: Mapping[str, Any]) -> DoesJob:
     """Write the process's number to a file, and sleep for so many seconds."""
 

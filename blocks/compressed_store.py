@@ -62,6 +62,7 @@ def compress_to_store(
         check_convertible(pieces[0])
         log_dequantisation(recipe, source, LocalProcesses(1))
         with BuildState(path, recipe) as work:
+            check_new_store(path)  # another process may have finished it in the meantime
             check_begun_with(work, recipe, source)
             # All are pruned before one is fine-tuned, which takes hours: then it is known whether they differ.
             gone = [refitted_model(work, recipe, source, share, progress)[1] for share in recipe.shares]

@@ -36,6 +36,7 @@ from legodnn.errors import DataError, ModelError, StoreError
 from legodnn.manifest import MANIFEST, Manifest
 from legodnn.profile import default_path
 from legodnn.profiler import Effort, profile_store
+from legodnn.progress import no_progress
 from legodnn.recipe import Recipe
 from legodnn.store import Store
 
@@ -213,6 +214,23 @@ def test_what_appears_at_the_path_meanwhile_stays(
     with pytest.raises(StoreError, match="has appeared in the meantime"):
         build(quick(tiny_keras_file), tmp_path / "store", allow_chance=True)
     assert [p.name for p in (tmp_path / "store").iterdir()] == ["mine"]
+
+
+def test_a_store_that_another_build_finished_meanwhile_is_not_trained_again(
+    tiny_keras_file: Path, tmp_path: Path
+) -> None:
+    shown: list[str] = []
+
+    def meanwhile(label: str, total: int, done: int = 0) -> Any:
+        shown.append(label)
+        if label == "checking":
+            (tmp_path / "store").mkdir()
+        return no_progress(label, total, done)
+
+    with pytest.raises(StoreError, match="store exists; remove it or choose another folder"):
+        build(quick(tiny_keras_file), tmp_path / "store", allow_chance=True, progress=meanwhile)
+    assert shown[-1] == "checking"
+    assert [p.name for p in tmp_path.iterdir()] == ["store"]
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,11 @@ from legodnn.blocks.importing.graph import LayerCall, calls
 # What stands in for the operations of calls, by the call's node. It takes the tensors that the call reads.
 StandIns = Mapping[Any, Callable[..., Any]]
 
+# The farthest that the mean of a feature lies from 0, in its deviations, for a normalisation to count as an affine.
+# Beyond that, factor and offset cancel each other out: float16, which rounds a factor by 1/2048, is off by 1/32 of a
+# deviation here. For a feature that was always 5 when the layer was adapted, both are of the order of 1e7.
+_FARTHEST_MEAN = 64.0
+
 
 @dataclass(frozen=True, eq=False)
 class Wiring:
@@ -169,7 +174,8 @@ def _affine(call: LayerCall) -> tuple[NDArray[np.float64], NDArray[np.float64]] 
         return _by_channel(layer.scale, layer.offset, rank, channels)
     if type(layer) is layers.Normalization and not layer.invert:
         root = np.maximum(np.sqrt(_array(layer.variance)), keras.config.epsilon())
-        return _by_channel(1.0 / root, -_array(layer.mean) / root, rank, channels)
+        offset = -_array(layer.mean) / root
+        return None if np.abs(offset).max() > _FARTHEST_MEAN else _by_channel(1.0 / root, offset, rank, channels)
     return None
 
 

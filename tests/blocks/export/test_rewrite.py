@@ -27,6 +27,7 @@ from legodnn.blocks.export.rewrite import (
 from legodnn.blocks.importing.difference import largest_difference
 from legodnn.blocks.importing.graph import as_list, run_calls
 from legodnn.errors import ModelError
+from legodnn.manifest import Precision
 from legodnn.runtime.executors.base import covering_compositions
 from legodnn.runtime.executors.select import open_executor
 from legodnn.runtime.tflite.model_file import parse_model_file
@@ -147,6 +148,20 @@ def test_what_scales_an_input_is_folded_where_nothing_is_padded(size: int, paddi
     model = keras.Model(inputs, layers.Conv2D(4, size, padding=padding, strides=size)(x))
     assert (len(parse_model_file(convert(model)).operators) == 1) == folded
     assert bool(stand_ins(model)) == folded  # three channels as a depthwise convolution would be slower
+
+
+@pytest.mark.parametrize("constant", [5.0, 300.0])
+def test_a_feature_that_was_always_the_same_is_normalised_exactly(constant: float) -> None:
+    x = np.random.default_rng(0).normal(size=(100, 8)).astype(np.float32)
+    x[:, 3] = constant
+    normalisation = layers.Normalization()
+    normalisation.adapt(x)
+    inputs = keras.Input((8,))
+    model = keras.Model(inputs, layers.Dense(4)(layers.Dense(16, "relu")(normalisation(inputs))))
+    wanted = model.predict(x, verbose=0)
+    tolerances: dict[Precision, float] = {"float32": 1e-5, "float16": 1e-2}
+    for precision, most in tolerances.items():
+        assert largest_difference(Runner(convert(model, 1, precision))(x)[0], wanted) < most
 
 
 def test_a_batch_norm_that_the_converter_folds_or_that_others_read_stays() -> None:

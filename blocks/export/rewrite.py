@@ -25,6 +25,7 @@ StandIns = Mapping[Any, Callable[..., Any]]
 # Beyond that, factor and offset cancel each other out: float16, which rounds a factor by 1/2048, is off by 1/32 of a
 # deviation here. For a feature that was always 5 when the layer was adapted, both are of the order of 1e7.
 _FARTHEST_MEAN = 64.0
+_UNIT_EPSILON = 1e-12  # of `UnitNormalization`
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,12 +115,30 @@ def volume_pooling_in_two_steps(wiring: Wiring) -> StandIns:
     }
 
 
+def unit_lengths_of_zeros(wiring: Wiring) -> StandIns:
+    """Rewrite what brings vectors to length 1 so that a vector of zeros stays one, as in Keras.
+
+    Keras multiplies by the reciprocal of the root of a sum of squares. XNNPACK's is NaN where the sum is 0.
+    """
+    found: dict[Any, Callable[..., Any]] = {}
+    for call in wiring.order:
+        operation: Any = call.operation
+        if type(operation) is layers.UnitNormalization:
+            found[call.node] = _unit_length(operation.axis, _UNIT_EPSILON)
+        elif call.kind == "Normalize" and operation.order == 2 and operation.axis is not None:
+            found[call.node] = _unit_length(operation.axis, operation.epsilon or keras.config.epsilon())
+        elif type(operation) is layers.Dot and operation.normalize:
+            found[call.node] = _cosine(operation.axes)
+    return found
+
+
 # In this order: an affine that can be folded into what follows is gone, one that cannot is one operator.
 REWRITES: tuple[Rewrite, ...] = (
     affines_into_convolutions,
     affines_as_depthwise,
     nearest_upsampling_as_resizing,
     volume_pooling_in_two_steps,
+    unit_lengths_of_zeros,
 )
 
 
@@ -260,6 +279,25 @@ def _pooling(call: LayerCall) -> Callable[..., Any]:
         return ops.reshape(y, (-1, *after))
 
     return pooled
+
+
+def _unit_length(axis: Any, epsilon: float) -> Callable[[Any], Any]:
+    """Return a function that divides by the length over one axis or several; a length below `epsilon` counts as it."""
+
+    def divided(x: Any) -> Any:
+        squares = ops.sum(ops.square(x), axis=axis, keepdims=True)
+        # The choice comes last: no float16 is as small as a limit that would keep the sum from 0.
+        return ops.multiply(x, ops.where(squares > 0, ops.minimum(ops.rsqrt(squares), 1 / epsilon), 0.0))
+
+    return divided
+
+
+def _cosine(axes: Any) -> Callable[..., Any]:
+    """Return what `Dot(axes, normalize=True)` does."""
+    dot = layers.Dot(axes)
+    each = (axes, axes) if isinstance(axes, int) else axes
+    units = [_unit_length(axis, keras.config.epsilon()) for axis in each]
+    return lambda *xs: dot([unit(x) for unit, x in zip(units, xs, strict=True)])
 
 
 def _unchanged(x: Any) -> Any:

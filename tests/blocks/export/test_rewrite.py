@@ -164,6 +164,26 @@ def test_a_feature_that_was_always_the_same_is_normalised_exactly(constant: floa
         assert largest_difference(Runner(convert(model, 1, precision))(x)[0], wanted) < most
 
 
+def test_vectors_of_zeros_stay_zeros_where_lengths_become_1() -> None:
+    a, b = keras.Input((6,)), keras.Input((6,))
+    outputs = [
+        layers.UnitNormalization()(a),
+        keras.ops.normalize(b),
+        layers.Dot(1, normalize=True)([a, b]),
+        layers.Dot((1, -1), normalize=True)([b, a]),
+    ]
+    model = keras.Model([a, b], outputs)
+    x, y = np.random.default_rng(0).normal(size=(2, 8, 6)).astype(np.float32)
+    x[0], y[1], x[2] = 0, 0, x[2] * 1e-4
+    wanted = model.predict([x, y], verbose=0)
+    floats: list[Precision] = ["float32", "float16"]
+    for precision in floats:
+        for found, y_wanted in zip(Runner(convert(model, 1, precision))(x, y), wanted, strict=True):
+            assert largest_difference(found, y_wanted) < 1e-5
+    for found in Runner(convert(model, 1, "int8", [x, y]))(x, y):
+        assert np.isfinite(found).all()
+
+
 def test_a_batch_norm_that_the_converter_folds_or_that_others_read_stays() -> None:
     inputs = keras.Input((6, 6, 16))
     conv, lone = layers.Conv2D(16, 3)(inputs), norm(16, np.random.default_rng(0))

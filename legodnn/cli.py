@@ -49,20 +49,20 @@ LegoDNN runs several vision DNNs at once under memory and latency budgets that k
 
 To see everything work, on built-in data:
 
-  legodnn demo --quick                                 takes a minute or two
-  legodnn demo                                         takes three to eight minutes, trains well
+  legodnn demo --quick                             # a minute or two
+  legodnn demo                                     # three to eight minutes, trains well
 
 For a model of your own, in this order:
 
   legodnn build mymodel.keras --data images:photos --out stores/mymodel
-                                                       on the workstation: cut, prune, train, export
-  legodnn inspect stores/mymodel                       what the store holds
-  legodnn profile stores/mymodel                       on the device: measure every option
-  legodnn plan stores/mymodel --memory 20MB            what the scheduler would choose
-  legodnn run stores/mymodel --input photos            run it on images, a video or a camera
-  legodnn serve stores/mymodel                         serve it to other programs over HTTP
-  legodnn service install stores/mymodel               have systemd serve it from every start on
-  legodnn doctor                                       what this device has, and what is missing
+                                                   # on the workstation: cut, prune, train, export
+  legodnn inspect stores/mymodel                   # what the store holds
+  legodnn profile stores/mymodel                   # on the device: measure every option
+  legodnn plan stores/mymodel --memory 20MB        # what the scheduler would choose
+  legodnn run stores/mymodel --input photos        # run it on images, a video or a camera
+  legodnn serve stores/mymodel                     # serve it to other programs over HTTP
+  legodnn service install stores/mymodel           # have systemd serve it from every start on
+  legodnn doctor                                   # what this device has, and what is missing
 
 A model that is a .tflite file becomes a store as it is:
 

@@ -59,7 +59,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
         "  legodnn build mymodel.keras --data images:photos --out stores/mymodel\n"
         "  legodnn build detector.tflite --cut-at raw_boxes,raw_scores --data npz:faces.npz --out stores/detector\n"
         "  legodnn build MobileNetV2 --recipe recipe.toml --jobs 2 --out stores/mobilenet\n"
-        "  legodnn build mymodel.keras --widths-table board.widths.json --out stores/mymodel\n"
+        "  legodnn build mymodel.keras --data images:photos --widths-table board.widths.json --out stores/mymodel\n"
         "  legodnn build MobileNetV2 --recipe recipe.toml --cluster auto --out stores/mobilenet\n\n"
         "A recipe holds what the flags say and more, such as input_fit and min_share; legodnn/recipe.py lists all "
         "fields. A flag takes precedence over the recipe. module:function runs the code of that module, also where a "

@@ -21,7 +21,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
         "workload.json, stores/ and profiles/. Every store is checked first.",
         epilog="examples:\n"
         "  legodnn bundle workload.toml --out app/src/main/assets/models\n"
-        "  legodnn plan app/src/main/assets/models/workload.json --memory 4MB   what the app would plan",
+        "  legodnn plan app/src/main/assets/models/workload.json --memory 4MB   # what the app would plan",
     )
     add_workload_place(parser)
     parser.add_argument("--out", required=True, metavar="FOLDER", help="the new folder; it must not exist")

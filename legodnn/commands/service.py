@@ -53,8 +53,8 @@ def add_parser(subparsers: Any, summary: str) -> None:
         "reload` opens the workload anew without losing a request.",
         epilog="examples:\n"
         "  sudo legodnn service install /srv/legodnn/workload.toml --memory 200MB\n"
-        "  legodnn service install workload.toml --user        for this user alone\n"
-        "  legodnn service install workload.toml --print       show the unit, change nothing\n"
+        "  legodnn service install workload.toml --user        # for this user alone\n"
+        "  legodnn service install workload.toml --print       # show the unit, change nothing\n"
         "  legodnn service status\n"
         "  sudo legodnn service remove",
     )
@@ -120,10 +120,10 @@ def _install(args: argparse.Namespace) -> int:
         raise
     systemctl = "systemctl --user" if args.user else "sudo systemctl"
     say(f"{path} is written, and {args.name} runs.")
-    say(f"  {systemctl} reload {args.name}   after a change of the workload or its stores")
-    say(f"  journalctl{' --user' if args.user else ''} -u {args.name} -f -o cat   what it does")
+    say(f"  {systemctl} reload {args.name}   # after a change of the workload or its stores")
+    say(f"  journalctl{' --user' if args.user else ''} -u {args.name} -f -o cat   # what it does")
     if args.user:
-        say("  loginctl enable-linger                so that it starts with the machine, and not when you log in")
+        say("  loginctl enable-linger                # so that it starts with the machine, and not when you log in")
     return 0
 
 

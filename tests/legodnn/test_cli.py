@@ -5,8 +5,11 @@ Covers also: __main__.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -45,6 +48,27 @@ def test_every_command_has_help_with_an_example(command: str, capsys: pytest.Cap
     assert exit_.value.code == 0
     assert f"  legodnn {command}" in text
     assert "--json" in text or command == "service"  # whose status has it
+
+
+def lines_to_copy(text: str) -> Iterator[list[str]]:
+    """The commands of `legodnn` in a text, each as the words that a shell makes of its line."""
+    for line in re.findall(r"^  (?:sudo )?legodnn (.*)$", text.replace("\\\n", " "), re.MULTILINE):
+        yield shlex.split(line, comments=True)
+
+
+def test_commands_in_help_can_be_copied_as_they_stand(capsys: pytest.CaptureFixture[str]) -> None:
+    helps = [[], *([command, "--help"] for command in COMMANDS), ["service", "install", "--help"]]
+    for words in helps:
+        with contextlib.suppress(SystemExit):
+            main(words)
+    found = [words for words in lines_to_copy(capsys.readouterr().out) if len(words) > 1 and words[0] in COMMANDS]
+    assert {words[0] for words in found} >= {*COMMANDS} - {"doctor"}
+    for words in found:
+        args = command_line(words).parse_args(words)
+        places = [Path(place) for place in getattr(args, "workload", [])]
+        assert len(places) == 1 or not any(place.suffix for place in places), f"{words}: a file is given alone"
+        if words[0] in ("build", "compress") and Path(args.model).suffix:
+            assert args.data, f"{words}: a model of one's own is not for the digits"
 
 
 def test_importing_the_package_and_the_runtime_imports_no_training_or_inference_library() -> None:

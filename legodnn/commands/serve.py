@@ -47,7 +47,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
         "other machines: a token is then needed, in a file or in LEGODNN_TOKEN\n"
         "  legodnn serve workload.toml --host 0.0.0.0 --token-file /etc/legodnn/token",
     )
-    add_serving_arguments(parser)
+    add_serving_arguments(parser, f" (or what {_TOKEN} says)")
     parser.add_argument(
         "--keep-learned",
         action="store_true",
@@ -58,8 +58,8 @@ def add_parser(subparsers: Any, summary: str) -> None:
     parser.set_defaults(run=run, interrupted="requests that ran were answered, the service has ended")
 
 
-def add_serving_arguments(parser: CommandParser) -> None:
-    """Declare the workload, and the flags that say how it is served."""
+def add_serving_arguments(parser: CommandParser, or_else: str = "") -> None:
+    """Declare the workload, and the flags that say how it is served; `or_else` tells where else a token may be."""
     add_workload(parser)
     add_budget_flags(parser)
     # No defaults here: beside --socket it counts whether they were given.
@@ -70,7 +70,7 @@ def add_serving_arguments(parser: CommandParser) -> None:
         "--token-file",
         type=Path,
         metavar="FILE",
-        help=f"clients must send what this file holds as bearer token (or what {_TOKEN} says)",
+        help=f"clients must send what this file holds as bearer token{or_else}",
     )
     parser.add_argument(
         "--queue", type=int, default=32, metavar="N", help="requests that may wait for a model (default: 32)"
@@ -200,9 +200,7 @@ def _token(args: argparse.Namespace) -> str | None:
     if not (token.isascii() and token.isprintable()):
         raise ConfigError(f"{source} holds more than plain letters and digits; a header cannot carry that")
     if not token and reaches_out(args):
-        raise ConfigError(
-            f"--host {args.host} lets other machines ask: give --token-file FILE or {_TOKEN}, or stay at 127.0.0.1"
-        )
+        raise ConfigError(f"--host {args.host} lets other machines ask: give --token-file FILE, or stay at 127.0.0.1")
     return token or None
 
 

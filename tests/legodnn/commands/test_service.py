@@ -117,7 +117,7 @@ def test_tokens_reach_the_service_and_nobody_else(
         (["--name", "root"], "--name root is a user of this machine, as whom the service would run"),
         (["--port", "0"], "--port must be"),
         (["--socket", "/tmp/here"], "--socket /run/legodnn/here"),
-        (["--host", "0.0.0.0"], "lets other machines ask"),
+        (["--host", "0.0.0.0"], "lets other machines ask: give --token-file FILE, or stay"),
         (["--memory", "1kB"], "no plan holds"),
     ],
 )
@@ -126,6 +126,13 @@ def test_what_cannot_be_served_is_refused_before_anything_is_written(
 ) -> None:
     assert main(["service", "install", str(workload / "workload.toml"), *flags, "--print"]) == 1
     assert says in capsys.readouterr().err
+
+
+def test_help_names_no_place_for_a_token_that_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, named in ((["serve"], True), (["service", "install"], False)):
+        with pytest.raises(SystemExit):
+            main([*words, "--help"])
+        assert ("LEGODNN_TOKEN" in capsys.readouterr().out) == named
 
 
 def test_services_of_packages_are_not_replaced(

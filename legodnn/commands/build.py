@@ -6,7 +6,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from legodnn.commands.parser import DATA_HELP, add_model_arguments, add_pixel_arguments, fraction, precision, variation
+from legodnn.commands.parser import (
+    DATA_HELP,
+    IMAGE_SIZE_HELP,
+    add_model_arguments,
+    add_pixel_arguments,
+    fraction,
+    precision,
+    variation,
+)
 from legodnn.console import progress, results_alone
 from legodnn.files import check_folder
 from legodnn.model_names import check_model_name
@@ -14,7 +22,7 @@ from legodnn.model_names import check_model_name
 # Flags that set the recipe's field of the same name: (name, type, metavar, help).
 _FIELDS: tuple[tuple[str, type, str, str], ...] = (
     ("data", str, "DATA", DATA_HELP),
-    ("image_size", int, "PIXELS", "height and width of digits and image folders (default: what MODEL takes)"),
+    ("image_size", int, "PIXELS", IMAGE_SIZE_HELP),
     ("weights", str, "FILE", ".npz of CIFAR weights, a .weights.h5 file, or imagenet for keras.applications"),
     ("width", float, "FACTOR", "factor for the numbers of channels of vgg16 ... resnet56 (default: 1)"),
     ("train_epochs", int, "N", "train the model first, for this many epochs (default: 0)"),

@@ -10,7 +10,15 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from legodnn.commands.parser import DATA_HELP, add_model_arguments, add_pixel_arguments, fraction, precision, variation
+from legodnn.commands.parser import (
+    DATA_HELP,
+    IMAGE_SIZE_HELP,
+    add_model_arguments,
+    add_pixel_arguments,
+    fraction,
+    precision,
+    variation,
+)
 from legodnn.compression import CompressionRecipe, CostMeasure, check_compressed_file, compression_recipe
 from legodnn.console import progress, results_alone, say, text_table
 from legodnn.errors import ModelError
@@ -27,7 +35,7 @@ if TYPE_CHECKING:
 # Flags that set the recipe's field of the same name: (name, type, metavar, help).
 _FIELDS: tuple[tuple[str, type, str, str], ...] = (
     ("data", str, "DATA", DATA_HELP),
-    ("image_size", int, "PIXELS", "height and width of digits and image folders (default: what MODEL takes)"),
+    ("image_size", int, "PIXELS", IMAGE_SIZE_HELP),
     ("weights", str, "FILE", ".npz of CIFAR weights, a .weights.h5 file, or imagenet for keras.applications"),
     ("width", float, "FACTOR", "factor for the numbers of channels of vgg16 ... resnet56 (default: 1)"),
     ("batch_size", int, "N", "images in a training step (default: 64)"),

@@ -27,6 +27,12 @@ DATA_HELP = (
     "clips: or one_class:DIR, see docs/build.md (default: digits)"
 )
 
+# How large --image-size makes pictures where it is not given.
+IMAGE_SIZE_HELP = (
+    "height and width of digits and image folders (default: what MODEL takes; 32 for vgg16 ... resnet56, and for names "
+    "in keras.applications without --weights imagenet)"
+)
+
 
 @dataclass(frozen=True)
 class _ListFlag:

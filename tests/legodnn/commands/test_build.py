@@ -6,6 +6,7 @@ Covers also: commands.build.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from legodnn.widths_table import LAYER_KINDS, ProbedPrecision, WidthCurve, Width
 pytest.importorskip("keras")
 
 from legodnn.blocks import pipeline
+from legodnn.blocks.importing.models import data_and_model
 from legodnn.recipe import Recipe
 from tests.ports import free_port
 
@@ -289,3 +291,15 @@ def test_where_nothing_can_be_written_is_told_before_anything_is_built(
     assert capsys.readouterr().err == f"legodnn: cannot write {told}\n"
     assert not asked
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("command", ["build", "compress"])
+def test_help_tells_the_size_of_pictures_for_networks_that_are_made_here(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    told = re.search(r"what MODEL takes; (\d+) for vgg16", " ".join(capsys.readouterr().out.split()))
+    data, model = data_and_model(Recipe(model="resnet20", name="net", width=0.1, train_epochs=1))
+    assert told, "their size is no size that MODEL takes"
+    assert [data.image_shape[0], model.inputs[0].shape[1]] == [int(told[1])] * 2

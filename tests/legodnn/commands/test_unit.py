@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from legodnn.commands.unit import ServiceUnit, check_readable, quoted
+from legodnn.commands.unit import _HIDDEN, ServiceUnit, check_readable, quoted
 from legodnn.errors import ConfigError
 
 
@@ -41,3 +42,12 @@ def test_what_the_services_own_user_cannot_read_is_named(tmp_path: Path) -> None
     if closed and not closed.stat().st_mode & 0o004:
         with pytest.raises(ConfigError, match=rf"cannot read {closed}: chmod o\+r it"):
             check_readable([closed])
+
+
+def test_the_guide_to_32_bit_boards_installs_where_a_service_sees_it() -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "raspberry-pi.md"
+    section = page.read_text().partition("## 32-bit systems")[2]
+    places = re.findall(r"^    .*LEGODNN_VENV=(\S+)|^    sudo (\S+)/bin/pip install", section, re.MULTILINE)
+    assert len({installed or used for installed, used in places}) == 1
+    for place in filter(None, (word for words in places for word in words)):
+        assert not any(Path(place).is_relative_to(hidden) for hidden in _HIDDEN)

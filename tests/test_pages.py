@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import legodnn
+from legodnn.cli import command_line
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -30,6 +32,23 @@ def test_links_lead_to_files_and_headings_that_there_are(page: Path) -> None:
         path = (page.parent / target).resolve() if target else page
         assert path.exists(), f"{page.name} links to {target}"
         assert not anchor or anchor in anchors(path), f"{page.name} links to {target}#{anchor}"
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """The commands of `legodnn` in the code blocks of a page, each as words."""
+    text = page.read_text().replace("\\\n", " ")
+    fenced = "\n".join(re.findall(r"^```\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+    lines = re.findall(r"^    (.*\blegodnn [a-z].*)$", text, re.MULTILINE) + fenced.splitlines()
+    for part in (part for line in lines for part in re.split(r"&&|\|\|", line)):
+        if found := re.match(r" *(?:sudo )?(?:[\w~./]*/)?legodnn ([a-z].*)", part):
+            yield shlex.split(found[1], comments=True)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(commands(page))], ids=lambda page: page.name)
+def test_commands_in_pages_have_the_flags_that_there_are(page: Path) -> None:
+    for words in commands(page):
+        args = command_line(words).parse_args(words)  # which ends the test with what is wrong
+        assert words[0] not in ("build", "compress") or args.data or args.recipe or words[1] == "MODEL", words
 
 
 def test_the_site_shows_every_page_once() -> None:

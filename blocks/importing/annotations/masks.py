@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from legodnn.blocks.importing.annotations.parts import AnnotatedPart, by_name, part_folders, placed_in
+from legodnn.blocks.importing.annotations.parts import AnnotatedPart, files_by_name, part_folders, placed_in
 from legodnn.class_names import read_class_names
 from legodnn.errors import DataError
 from legodnn.folders import image_files
@@ -55,7 +55,9 @@ def read_masks(root: Path, frame: Frame) -> tuple[tuple[str, ...], dict[str, Ann
 
 def _named(folder: Path) -> dict[str, Path]:
     """Return the image files of a folder by their paths in it, without ending."""
-    return by_name(image_files(folder, DataError), lambda file: file.relative_to(folder).with_suffix("").as_posix())
+    return files_by_name(
+        image_files(folder, DataError), lambda file: file.relative_to(folder).with_suffix("").as_posix()
+    )
 
 
 def _check_classes(root: Path, labels: Sequence[NDArray[Any]]) -> None:

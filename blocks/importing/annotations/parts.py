@@ -46,7 +46,7 @@ def part_folders(root: Path, beside: Collection[str] = ()) -> dict[str, Path]:
     return split_folders(root, DataError, beside) or {"train": root}
 
 
-def by_name(files: Iterable[Path], name: Callable[[Path], str]) -> dict[str, Path]:
+def files_by_name(files: Iterable[Path], name: Callable[[Path], str]) -> dict[str, Path]:
     """Return files by the names that others refer to them by; DataError if two have the same."""
     found: dict[str, Path] = {}
     for file in files:

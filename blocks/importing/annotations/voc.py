@@ -11,7 +11,7 @@ from pathlib import Path
 from xml.parsers import expat
 
 from legodnn.blocks.importing.annotations.boxes import TrueBox, boxes_part
-from legodnn.blocks.importing.annotations.parts import AnnotatedPart, by_name
+from legodnn.blocks.importing.annotations.parts import AnnotatedPart, files_by_name
 from legodnn.errors import DataError
 from legodnn.folders import image_files
 from legodnn.images import Frame
@@ -31,7 +31,7 @@ def read_voc(root: Path, frame: Frame) -> tuple[tuple[str, ...], dict[str, Annot
         DataError: a file is missing or is no annotation, two pictures are called alike but for their endings, or a box
             does not fit its picture; with file and line.
     """
-    pictures = by_name(image_files(root / "JPEGImages", DataError), lambda file: file.stem)
+    pictures = files_by_name(image_files(root / "JPEGImages", DataError), lambda file: file.stem)
     parts: dict[str, dict[Path, list[TrueBox]]] = {}
     for part, names in _names(root).items():
         parts[part] = {}

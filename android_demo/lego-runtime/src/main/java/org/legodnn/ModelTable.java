@@ -204,8 +204,8 @@ public final class ModelTable {
     }
 
     /**
-     * The same table with a rate: inferences per second, needed where the budget limits cores. Its tails stay; a runtime
-     * gives its models those of inferences after pauses.
+     * The same table with a rate: inferences per second, needed where the budget limits cores. Its tails stay; a
+     * runtime gives its models those of inferences after pauses.
      */
     public ModelTable withRateHz(double other) {
         Draft draft = draft();

@@ -67,6 +67,7 @@ class BuildState:
         """
         self.path = store.with_name(f"{store.name}.work")
         self.recipe = recipe
+        self._store = store
         file, text = self.path / "recipe.json", to_json(recipe)
         self.fresh = not file.exists()
         if self.fresh:
@@ -103,7 +104,7 @@ class BuildState:
         return cls(folder.with_name(folder.name.removesuffix(".work")), recipe)
 
     def __enter__(self) -> Self:
-        """Lock the folder against other builds; StoreError if one is running."""
+        """Lock the folder against other builds; StoreError if one is running, or has finished the store meanwhile."""
         if not (self.path / "recipe.json").exists():  # another process left nothing and took it away
             write_atomic(self.path / "recipe.json", to_json(self.recipe))
         self._lock = (self.path / "lock").open("w")
@@ -112,6 +113,9 @@ class BuildState:
         except OSError:
             self._lock.close()
             raise StoreError(f"{self.path}: another process is building this store; wait for it") from None
+        if self._store.exists():
+            self.__exit__()
+            raise StoreError(f"{self._store} has appeared in the meantime; {_REMEDY}")
         return self
 
     def __exit__(self, *_: object) -> None:

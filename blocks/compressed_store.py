@@ -11,7 +11,8 @@ from legodnn.blocks.accuracy.loss_fit import Fit
 from legodnn.blocks.accuracy.option_chain import OptionChain, Stage
 from legodnn.blocks.accuracy.sampling import single_swaps
 from legodnn.blocks.build_state import BuildState
-from legodnn.blocks.compression import check_begun_with, group_widths, pruned_model, refitted_model, whole_piece
+from legodnn.blocks.compression import whole_piece
+from legodnn.blocks.compression_stage import check_begun_with, fine_tune_refitted, group_widths, refitted_model
 from legodnn.blocks.cutting.extract import output_names
 from legodnn.blocks.evaluation_stage import measurements_file
 from legodnn.blocks.export.convert import check_convertible
@@ -62,15 +63,15 @@ def compress_to_store(
         check_convertible(pieces[0])
         log_dequantisation(recipe, source, LocalProcesses(1))
         with BuildState(path, recipe) as work:
-            check_new_store(path)  # another process may have finished it in the meantime
             check_begun_with(work, recipe, source)
             # All are pruned before one is fine-tuned, which takes hours: then it is known whether they differ.
-            gone = [refitted_model(work, recipe, source, share, progress)[1] for share in recipe.shares]
-            lost = shares_lost([group_widths(source.model, removed) for removed in gone], work.path)
-            made = [pruned_model(work, recipe, source, share, progress) for share in recipe.shares]
+            made = [refitted_model(work, recipe, source, share, progress) for share in recipe.shares]
+            lost = shares_lost([group_widths(source.model, pruned.removed) for pruned in made], work.path)
+            for pruned in made:
+                fine_tune_refitted(work, recipe, source, pruned, progress)
             work.recipe = recipe = recipe.model_copy(update={"sparsities": lost})
-            kept = {"model": kept_channels(pieces[0], gone)}
-            students = {"model": [student for student, _ in made]}
+            kept = {"model": kept_channels(pieces[0], [pruned.removed for pruned in made])}
+            students = {"model": [pruned.student for pruned in made]}
             before = work.left_out({})
             options, left_out = export_options(
                 work, source.data, pieces, students, kept, before, LocalProcesses(1), progress

@@ -96,7 +96,6 @@ def build(
                 source.check(rating, allow_chance)
                 log_dequantisation(opened, source, workers)
             with BuildState(path, recipe) as work:
-                check_new_store(path)  # another build may have finished while this one waited or rehearsed
                 work.check_source(source_digests(source.model, source.data))
                 left_out = work.left_out(left_out)
                 if recipe.train_epochs:

@@ -19,9 +19,9 @@ from legodnn.blocks.export.wanted_options import option_place, wanted_options
 from legodnn.blocks.importing.data import by_name
 from legodnn.blocks.jobs.job import Job, Workers
 from legodnn.blocks.manifest import check_manifest
-from legodnn.blocks.pruning.allocation import Target, pose
-from legodnn.blocks.pruning.exact_widths import check_ties
+from legodnn.blocks.pruning.allocation import Target
 from legodnn.blocks.pruning.prune import descendant
+from legodnn.blocks.pruning.strategies import check_strategy
 from legodnn.blocks.pruning.surgery import check_copy
 from legodnn.blocks.source import BuildSource
 from legodnn.blocks.training.original import check_labels
@@ -127,10 +127,7 @@ def rehearse(
 
 def _check_strategy(recipe: Recipe, block: Piece) -> None:
     """Check that the strategy can decide on a block; ModelError, which names the block, if it cannot."""
-    if recipe.strategy != "exact":
-        return
-    problem = pose(block.model, Target("sparsity", recipe.sparsities[-1]))
     try:
-        check_ties(problem.full, problem.cost)
+        check_strategy(recipe.strategy, block.model, Target("sparsity", recipe.sparsities[-1]))
     except ModelError as e:
         raise ModelError(f"{block.name}: {e}") from None

@@ -37,6 +37,7 @@ from legodnn.blocks.pruning.criteria import (
     l2,
     relative,
 )
+from legodnn.blocks.pruning.exact_widths import check_ties
 from legodnn.blocks.pruning.reconstruct import batched_outputs
 from legodnn.blocks.pruning.regimes import (
     Descendant,
@@ -88,6 +89,17 @@ STRATEGIES: dict[str, Strategy] = {
 def strategy_of(name: str, seed: int) -> Strategy:
     """Return the strategy that a recipe names, with the recipe's seed where its criterion draws at random."""
     return replace(STRATEGIES[name], criterion=drawn(seed)) if name == "random" else STRATEGIES[name]
+
+
+def check_strategy(name: str, block: keras.Model, target: Target) -> None:
+    """Check what can be known of a strategy without data and before it measures anything.
+
+    Raises:
+        ModelError: it cannot decide on this block.
+    """
+    if name == "exact":
+        problem = pose(block, target)
+        check_ties(problem.full, problem.cost)
 
 
 def descendants(

@@ -6,25 +6,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from legodnn.commands.parser import (
-    DATA_HELP,
-    IMAGE_SIZE_HELP,
-    add_model_arguments,
-    add_pixel_arguments,
-    fraction,
-    precision,
-    variation,
-)
+from legodnn.commands.parser import add_fields, add_model_arguments, add_pixel_arguments, fraction, precision, variation
 from legodnn.console import progress, results_alone
 from legodnn.files import check_folder
 from legodnn.model_names import check_model_name
 
-# Flags that set the recipe's field of the same name: (name, type, metavar, help).
-_FIELDS: tuple[tuple[str, type, str, str], ...] = (
-    ("data", str, "DATA", DATA_HELP),
-    ("image_size", int, "PIXELS", IMAGE_SIZE_HELP),
-    ("weights", str, "FILE", ".npz of CIFAR weights, a .weights.h5 file, or imagenet for keras.applications"),
-    ("width", float, "FACTOR", "factor for the numbers of channels of vgg16 ... resnet56 (default: 1)"),
+# See `parser.RecipeFlag`.
+_FIELDS = (
     ("train_epochs", int, "N", "train the model first, for this many epochs (default: 0)"),
     ("distill_epochs", int, "N", "most epochs of block-wise distillation (default: 10)"),
     (
@@ -85,8 +73,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
     parser.add_argument("--name", help="the model's name in the store (default: the folder's name)")
     parser.add_argument("--recipe", metavar="FILE", help="TOML file with fields of the recipe")
     add_pixel_arguments(parser)
-    for name, kind, metavar, text in _FIELDS:
-        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=text)
+    add_fields(parser, _FIELDS)
     parser.add_list(
         "--sparsities", fraction, metavar="S,...", help="shares of channels to remove (default: .2,.4,.6,.8,.9)"
     )

@@ -10,15 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from legodnn.commands.parser import (
-    DATA_HELP,
-    IMAGE_SIZE_HELP,
-    add_model_arguments,
-    add_pixel_arguments,
-    fraction,
-    precision,
-    variation,
-)
+from legodnn.commands.parser import add_fields, add_model_arguments, add_pixel_arguments, fraction, precision, variation
 from legodnn.compression import CompressionRecipe, CostMeasure, check_compressed_file, compression_recipe
 from legodnn.console import progress, results_alone, say, text_table
 from legodnn.errors import ModelError
@@ -32,12 +24,8 @@ from legodnn.units import size
 if TYPE_CHECKING:
     from legodnn.blocks.compression import Compressed
 
-# Flags that set the recipe's field of the same name: (name, type, metavar, help).
-_FIELDS: tuple[tuple[str, type, str, str], ...] = (
-    ("data", str, "DATA", DATA_HELP),
-    ("image_size", int, "PIXELS", IMAGE_SIZE_HELP),
-    ("weights", str, "FILE", ".npz of CIFAR weights, a .weights.h5 file, or imagenet for keras.applications"),
-    ("width", float, "FACTOR", "factor for the numbers of channels of vgg16 ... resnet56 (default: 1)"),
+# See `parser.RecipeFlag`.
+_FIELDS = (
     ("batch_size", int, "N", "images in a training step (default: 64)"),
     ("patience", int, "N", "stop fine-tuning after N epochs without progress (default: 3)"),
     ("learning_rate", float, "RATE", "of fine-tuning, at the start (default: .001)"),
@@ -98,8 +86,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
     )
     parser.add_list("--precisions", precision, metavar="P,...", help="of the options of a store (default: float32)")
     parser.add_argument("--report", type=Path, metavar="FILE", help="draw the widths into a .svg or .html file")
-    for name, kind, metavar, text in _FIELDS:
-        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=text)
+    add_fields(parser, _FIELDS)
     parser.add_argument(
         "--allow-chance", action="store_true", help="go on even if the original is no better than chance"
     )

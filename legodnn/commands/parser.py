@@ -21,16 +21,25 @@ from typing import Any, get_args
 from legodnn.errors import LegoError
 from legodnn.files import with_home
 
-# What --data names in commands that train.
-DATA_HELP = (
-    "digits, cifar10[:DIR], images:DIR, npz:FILE, module:function, or masks:, voc:, coco:, coco_points:, points:, "
-    "clips: or one_class:DIR, see docs/build.md (default: digits)"
-)
-
-# How large --image-size makes pictures where it is not given.
-IMAGE_SIZE_HELP = (
-    "height and width of digits and image folders (default: what MODEL takes; 32 for vgg16 ... resnet56, and for names "
-    "in keras.applications without --weights imagenet)"
+# A flag that sets the recipe's field of the same name: name, type, metavar, help.
+RecipeFlag = tuple[str, type, str, str]
+_SOURCE_FIELDS: tuple[RecipeFlag, ...] = (
+    (
+        "data",
+        str,
+        "DATA",
+        "digits, cifar10[:DIR], images:DIR, npz:FILE, module:function, or masks:, voc:, coco:, coco_points:, points:, "
+        "clips: or one_class:DIR, see docs/build.md (default: digits)",
+    ),
+    (
+        "image_size",
+        int,
+        "PIXELS",
+        "height and width of digits and image folders (default: what MODEL takes; 32 for vgg16 ... resnet56, and for "
+        "names in keras.applications without --weights imagenet)",
+    ),
+    ("weights", str, "FILE", ".npz of CIFAR weights, a .weights.h5 file, or imagenet for keras.applications"),
+    ("width", float, "FACTOR", "factor for the numbers of channels of vgg16 ... resnet56 (default: 1)"),
 )
 
 
@@ -175,6 +184,12 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODULE,...",
         help="of a .keras or .h5 file: modules with the layers and functions that it names (runs them)",
     )
+
+
+def add_fields(parser: argparse.ArgumentParser, own: Sequence[RecipeFlag]) -> None:
+    """Declare the flags that say what a command trains and on what, and then the command's own."""
+    for name, kind, metavar, text in (*_SOURCE_FIELDS, *own):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=text)
 
 
 def add_pixel_arguments(

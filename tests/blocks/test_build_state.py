@@ -81,6 +81,13 @@ def test_one_process_at_a_time_holds_the_folder(work: BuildState, tmp_path: Path
         pass
 
 
+def test_what_another_process_has_finished_is_not_begun_again(work: BuildState, tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    with pytest.raises(StoreError, match="store has appeared in the meantime; remove it and run the same command"):
+        work.__enter__()
+    assert [p.name for p in tmp_path.iterdir()] == ["store"]
+
+
 @pytest.mark.parametrize("finished", [False, True])
 def test_what_ends_before_anything_is_finished_leaves_no_folder(
     work: BuildState, tmp_path: Path, finished: bool

@@ -227,7 +227,7 @@ def test_a_store_that_another_build_finished_meanwhile_is_not_trained_again(
             (tmp_path / "store").mkdir()
         return no_progress(label, total, done)
 
-    with pytest.raises(StoreError, match="store exists; remove it or choose another folder"):
+    with pytest.raises(StoreError, match="store has appeared in the meantime; remove it and run"):
         build(quick(tiny_keras_file), tmp_path / "store", allow_chance=True, progress=meanwhile)
     assert shown[-1] == "checking"
     assert [p.name for p in tmp_path.iterdir()] == ["store"]

@@ -84,7 +84,7 @@ def test_widths_that_another_metric_judged_are_refused(
     )
     judged_by("float((outputs[0].argmax(axis=1) == labels).mean())")
     with monkeypatch.context() as patched:
-        patched.setattr(compression, "fine_tune", killed)
+        patched.setattr("legodnn.blocks.compression_stage.fine_tune", killed)
         with pytest.raises(KeyboardInterrupt):
             compress(recipe, tmp_path / "small.keras")
     judged_by("1 + float((outputs[0].argmax(axis=1) == labels).mean())")
@@ -103,7 +103,7 @@ def test_what_was_interrupted_goes_on_and_ends_as_if_it_had_not_been(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("legodnn.blocks.compression.fine_tune", killed)
+        patched.setattr("legodnn.blocks.compression_stage.fine_tune", killed)
         with pytest.raises(KeyboardInterrupt):
             compress(recipe, tmp_path / "again.keras")
     assert (tmp_path / "again.keras.work" / "macs0.5.npz").exists()

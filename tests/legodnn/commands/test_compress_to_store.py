@@ -1,6 +1,6 @@
 """`legodnn compress --targets`: a store of whole models that is profiled, planned and run like any other.
 
-Covers also: blocks.compressed_store.
+Covers also: blocks.compressed_store, blocks.compression_stage.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def test_targets_that_come_to_the_same_are_refused_before_anything_is_fine_tuned
     def tuned(*_: object, **__: object) -> None:
         raise AssertionError("fine-tuned before it was known that two models are the same")
 
-    monkeypatch.setattr("legodnn.blocks.compression.fine_tune", tuned)
+    monkeypatch.setattr("legodnn.blocks.compression_stage.fine_tune", tuned)
     recipe = halved(model).model_copy(update={"shares": (0.5, 0.4999)})
     with pytest.raises(ModelError, match=f"targets that lie further apart, and remove {tmp_path / 'store.work'}$"):
         compress_to_store(recipe, tmp_path / "store")
@@ -121,7 +121,7 @@ def test_a_model_that_no_device_could_run_is_refused_before_anything_is_fine_tun
 
     (tmp_path / "net_for_no_device.py").write_text(NOT_BUILTIN)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr("legodnn.blocks.compression.fine_tune", tuned)
+    monkeypatch.setattr("legodnn.blocks.compression_stage.fine_tune", tuned)
     recipe = halved(Path("net_for_no_device:net"))
     out = tmp_path / ("small.tflite" if make is compress else "store")
     with pytest.raises(ModelError, match=r"layer mine \(Orthogonal\) cannot be converted to TensorFlow Lite"):

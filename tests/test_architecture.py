@@ -31,7 +31,7 @@ MAY_IMPORT = {
         *("legodnn", "legodnn.runtime.device", "legodnn.runtime.executors", "legodnn.runtime.planning"),
         "legodnn.runtime.governing",
     ],
-    "legodnn.runtime.feeds": ["legodnn", "legodnn.tasks", "legodnn.runtime"],
+    "legodnn.runtime.feeds": ["legodnn", "legodnn.tasks", "legodnn.runtime", "legodnn.runtime.governing"],
     "legodnn.runtime.serving": [
         *("legodnn", "legodnn.runtime", "legodnn.runtime.device", "legodnn.runtime.governing", "legodnn.runtime.feeds"),
     ],

@@ -69,9 +69,13 @@ def test_a_second_run_uses_the_stores_again_and_follows_the_budgets(
         assert limit is None or step["memory_bytes"] <= max(1.02 * limit, limit + 5e5), "as measured"
         for model in step["plan"]["models"]:
             above = step["models"][model["name"]]["above_limit"]
-            # How many are late is told and not asserted: other work may slow this machine down.
-            assert (above is None) == (model["latency_limit_ms"] is None)
-            assert model["latency_limit_ms"] is None or model["latency_ms"] <= model["latency_limit_ms"]
+            limit_ms = model["latency_limit_ms"]
+            assert (above is None) == (limit_ms is None)
+            if limit_ms is None or step["nearest"]:
+                continue
+            assert model["quantile_ms"] <= limit_ms
+            # What slows this machine down meanwhile is seen a tenth of a second later, which is a fifth of a step.
+            assert above <= 1 - model["quantile"] + 0.2 or step["replanned"]
     # The trace starts and ends without limits: what was lost in between comes back.
     first, last = (step["models"] for step in (steps[0], steps[-1]))
     assert {name: m["accuracy"] for name, m in first.items()} == {name: m["accuracy"] for name, m in last.items()}

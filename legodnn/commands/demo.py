@@ -45,8 +45,8 @@ def add_parser(subparsers: Any, summary: str) -> None:
         "demo",
         help=summary,
         description="Train two networks on scikit-learn's handwritten digits, make a store of each, profile them on "
-        "this machine, and replay budgets that fall and rise. Stores, profiles, a report (HTML) and a plot are written "
-        "to a folder; a second run uses the stores again. Needs the `train` and `plot` extras.",
+        "this machine, and replay budgets that fall and rise, governed. Stores, profiles, a report (HTML) and a plot "
+        "are written to a folder; a second run uses the stores again. Needs the `train` and `plot` extras.",
         epilog="example:\n  legodnn demo --quick --out quick-demo\n  legodnn demo --out demo",
     )
     parser.add_argument("--out", default="demo", metavar="FOLDER", help="where everything is written (default: demo)")
@@ -167,7 +167,7 @@ def run_trace(stores: Sequence[Store], inputs: Path, trace: Path, seconds: float
     from legodnn.runtime.feeds.replay import Step
 
     paths = [str(store.path) for store in stores]
-    of = ["--input", str(inputs), "--trace", str(trace), "--seconds", str(seconds)]
+    of = ["--input", str(inputs), "--trace", str(trace), "--seconds", str(seconds), "--governed"]
     printed = _legodnn("run", *paths, *of, "--json")
     return TypeAdapter(list[Step]).validate_json(printed)
 

@@ -92,6 +92,12 @@ def add_parser(subparsers: Any, summary: str) -> None:
         "(needs Pillow)",
     )
     parser.add_argument("--report", metavar="FOLDER", help="write report.html and plot.svg there (needs matplotlib)")
+    parser.add_argument(
+        "--governed",
+        action="store_true",
+        help="make plans for what the device can spare and for how fast it is meanwhile, as `serve` does; --debug "
+        "shows each decision",
+    )
     parser.add_argument("--isolated", action="store_true", help="run each model in a process of its own")
     parser.add_argument("--live", action="store_true", help="show a table while it runs (needs rich)")
     parser.add_argument("--json", action="store_true", help="print every step as JSON")
@@ -105,6 +111,8 @@ def run(args: argparse.Namespace) -> int:
     from legodnn.runtime.feeds.live import LiveTable
     from legodnn.runtime.feeds.predictions import Predictions
     from legodnn.runtime.feeds.replay import replay
+    from legodnn.runtime.governing.governor import Governor
+    from legodnn.runtime.governing.telemetry import LOGGER
     from legodnn.runtime.runtime import Runtime
 
     if args.frames is not None and args.frames < 1:
@@ -135,14 +143,19 @@ def run(args: argparse.Namespace) -> int:
         drawings = Drawings(args.draw, stores, inputs, len(budgets) > 1) if args.draw else None
         live = opened.enter_context(LiveTable()) if args.live else None
         runtime = opened.enter_context(Runtime(workload, budgets[0], isolated=args.isolated))
-        keepers = [kept.keep for kept in (predictions, drawings) if kept]
+        governor = Governor(runtime) if args.governed else None
+        if governor and not log.isEnabledFor(logging.DEBUG):
+            opened.callback(LOGGER.setLevel, LOGGER.level)
+            LOGGER.setLevel(logging.CRITICAL)  # every decision would be a line between those of the progress
+        keepers = [each.keep for each in (predictions, drawings) if each]
 
         def keep(*what: Any) -> None:
             for each in keepers:
                 each(*what)
 
         shown = no_progress if live else progress()
-        steps = replay(runtime, inputs, budgets, live, shown, keep if keepers else None, args.seconds or 0.0)
+        kept = keep if keepers else None
+        steps = replay(runtime, inputs, budgets, live, shown, kept, args.seconds or 0.0, governor)
     if drawings:
         log.info("pictures: %s", args.draw)
     with ExitStack() as last:  # backwards, and each of them also where one before fails, of a full disk say
@@ -253,6 +266,8 @@ def steps_table(steps: Sequence[Step]) -> str:
     return text_table(rows, header) + (
         "\n\naccuracy, latency (median), tail and memory: predicted / measured; above: share of inferences above limit"
         + ("; under a refused budget the plan before ran on" if any(step.refused for step in steps) else "")
+        + ("; nearest: no plan holds the budget at the present speed" if any(step.nearest for step in steps) else "")
+        + ("; switched: blocks, + plans made meanwhile" if any(step.replanned for step in steps) else "")
     )
 
 
@@ -262,13 +277,12 @@ def _step_rows(number: int, step: Step) -> Iterator[Sequence[object]]:
     limit = size(budget.memory_bytes) if budget.memory_bytes else "any"
     cores = "any" if budget.cores is None else f"{budget.cores:g}"
     memory = f"{size(step.plan.memory_bytes)} / {size(step.memory_bytes)}"
-    refused = " refused" if step.refused else ""
     common = [
-        f"{number}{refused}",
+        f"{number} {step.outcome}".strip(),
         limit,
         cores,
         memory,
-        len(step.loaded),
+        step.switched,
         f"{step.plan_ms:.2f} + {step.switch_ms:.2f}",
     ]
     for model in step.plan.models:

@@ -22,9 +22,13 @@ from legodnn.plan import Plan
 from legodnn.progress import Progress, no_progress
 from legodnn.runtime.feeds.inputs import Inputs
 from legodnn.runtime.feeds.model_scores import model_score
+from legodnn.runtime.governing.governor import Governor
+from legodnn.runtime.running_model import Inference
 from legodnn.runtime.runtime import Runtime
 from legodnn.schema import Schema
 from legodnn.workload import Budget
+
+_GOVERNED_S = 0.1  # between readings of the device, which take some milliseconds each
 
 
 class MeasuredModel(Schema):
@@ -45,9 +49,10 @@ class Step(Schema):
     """One budget of a trace, and what was measured under it.
 
     `latency_limits_ms` are the limits of models under this budget: the tighter one of the budget's and the model's own.
-    `plan` is the plan that ran: the one before if no plan holds the new budget, which is `refused` then. `loaded` are
-    the segments that began to run other options, as MODEL/SEGMENT. `memory_bytes` is the memory that the runtime
-    measured (see `Runtime.memory_bytes`).
+    `plan` is the plan that ran: the one before if no plan holds the new budget, which is `refused` then; the last one,
+    if a governor has made others meanwhile, `replanned` times. `nearest` says that no plan holds the budget on the
+    device as it is now, so that the nearest one to it ran. `loaded` are the segments that began to run other options at
+    once, as MODEL/SEGMENT. `memory_bytes` is the memory that the runtime measured (see `Runtime.memory_bytes`).
     """
 
     budget: Budget
@@ -55,10 +60,22 @@ class Step(Schema):
     refused: str | None
     latency_limits_ms: dict[str, float] = Field(default={})
     loaded: tuple[str, ...]
+    replanned: int = 0
+    nearest: bool = False
     plan_ms: float
     switch_ms: float
     memory_bytes: int
     models: dict[str, MeasuredModel]
+
+    @property
+    def outcome(self) -> str:
+        """What came of the budget where no plan holds it: "refused" or "nearest"; "" where one does."""
+        return "refused" if self.refused else "nearest" if self.nearest else ""
+
+    @property
+    def switched(self) -> str:
+        """The number of blocks that were switched at once and, behind a plus, of the plans that followed meanwhile."""
+        return f"{len(self.loaded)}" + (f" + {self.replanned}" if self.replanned else "")
 
 
 # Is called after every inference with the runtime and, by model, the milliseconds of its inferences under this budget.
@@ -76,6 +93,7 @@ def replay(
     progress: Progress = no_progress,
     keep: Keep | None = None,
     seconds: float = 0.0,
+    governor: Governor | None = None,
 ) -> list[Step]:
     """Run all inputs under each budget of a trace.
 
@@ -88,20 +106,23 @@ def replay(
         keep: is called after every inference with what it gave, the first time that an input is run under a budget.
         seconds: inputs are run again and again until so many have passed under a budget, so that one moment in which
             the device did something else does not make up all that was measured. 0 for once.
+        governor: of this runtime, not started, to make the budgets hold as the device is now. It reads the device
+            between two inferences, ten times a second, so that none is held up. None for the budgets alone.
 
     Raises:
         InputError: inputs or labels do not fit their model.
     """
     steps: list[Step] = []
+    governing = _Governing(governor) if governor else None
     with progress("replaying budgets", len(budgets)) as task:
         for number, budget in enumerate(budgets):
             # The first budget is usually the one that the runtime was opened with.
-            refused = _go_to(runtime, budget) if steps or runtime.budget != budget else None
+            refused = _go_to(runtime, budget, governing) if steps or runtime.budget != budget else None
             switch = runtime.last_switch
             loaded = tuple(f"{model}/{c.segment}" for model, chosen in switch.loaded.items() for c in chosen)
             kept = functools.partial(keep, number) if keep else None
             limits = _latency_limits(runtime, budget)
-            measured, memory_bytes = _measure(runtime, inputs, limits, watch, kept, seconds)
+            measured, memory_bytes = _measure(runtime, inputs, limits, watch, kept, seconds, governing)
             steps.append(
                 Step(
                     budget=budget,
@@ -109,6 +130,8 @@ def replay(
                     refused=refused,
                     latency_limits_ms=limits,
                     loaded=loaded if refused is None else (),
+                    replanned=governing.replanned if governing else 0,
+                    nearest=governing is not None and governing.nearest,
                     plan_ms=switch.plan_ms if refused is None else 0.0,
                     switch_ms=switch.switch_ms if refused is None else 0.0,
                     memory_bytes=memory_bytes,
@@ -119,10 +142,43 @@ def replay(
     return steps
 
 
-def _go_to(runtime: Runtime, budget: Budget) -> str | None:
+class _Governing:
+    """Has a governor follow the budgets of a trace, watch inferences, and decide between them."""
+
+    def __init__(self, governor: Governor) -> None:
+        self._governor, self._told, self._read_s = governor, governor.on_decision, 0.0
+        self._ran: Any = {m.name: None if m.suspended else m.options for m in governor.runtime.plan.models}
+        self.replanned, self.nearest = 0, False
+        governor.on_decision = self._decided
+
+    def go_to(self, budget: Budget) -> None:
+        """Have the governor decide on a budget; InfeasibleError if no plan holds it on an idle device."""
+        try:
+            self._governor.set_budget(budget)
+        finally:
+            self.replanned, self._read_s = 0, time.monotonic()
+
+    def note(self, inference: Inference) -> None:
+        """Note an inference, and let the governor decide if it is time."""
+        self._governor.observe(inference.plan, inference.latency_ms)
+        if time.monotonic() - self._read_s >= _GOVERNED_S:
+            self._governor.attempt()
+            self._read_s = time.monotonic()
+
+    def _decided(self, line: dict[str, Any]) -> None:
+        self.replanned += line["plan"] != self._ran
+        self._ran, self.nearest = line["plan"], line["outcome"] == "nearest"
+        if self._told is not None:
+            self._told(line)
+
+
+def _go_to(runtime: Runtime, budget: Budget, governing: _Governing | None) -> str | None:
     """Set a runtime's budget; returns why no plan holds it, or None if one does."""
     try:
-        runtime.budget = budget
+        if governing:
+            governing.go_to(budget)
+        else:
+            runtime.budget = budget
     except InfeasibleError as e:
         return str(e)
     return None
@@ -145,21 +201,25 @@ def _measure(
     watch: Watch | None,
     keep: Callable[[str, int, Any, Mapping[str, AnyArray]], None] | None,
     seconds: float,
+    governing: _Governing | None,
 ) -> tuple[dict[str, MeasuredModel], int]:
     """Run every input through every model that is not suspended, and again within the seconds; models take turns.
 
     Returns:
         What was measured of each model, and the memory after all inputs were run once, in bytes.
     """
-    running = [m.name for m in runtime.plan.models if not m.suspended]
-    times = {name: array("d") for name in running}  # compact: memory is measured meanwhile
-    scores = {name: model_score(runtime.stores[name], inputs[name], name) for name in running}
+    times = {m.name: array("d") for m in runtime.plan.models}  # compact: memory is measured meanwhile
+    scores = {name: model_score(runtime.stores[name], inputs[name], name) for name in times}
     end, memory_bytes = time.monotonic() + seconds, 0
     for number in itertools.count():
-        for i, name in _turns({name: len(inputs[name].x) for name in running}):
+        for i, name in _turns({name: len(inputs[name].x) for name in times}):
+            if runtime.plan[name].suspended:
+                continue
             x = inputs[name].x[i]
             inference = runtime.run(name, x)
             times[name].append(inference.latency_ms)
+            if governing:
+                governing.note(inference)
             if watch:
                 watch(runtime, times)
             if number:  # what it gives is known
@@ -171,10 +231,12 @@ def _measure(
                 score.add(inference.outputs, labels[i])
         if not number:
             memory_bytes = runtime.memory_bytes
-        if not running or time.monotonic() >= end:
+        if not any(times.values()) or time.monotonic() >= end:
             break
     measured = {}
     for name, values in times.items():
+        if not values:
+            continue
         ms, score, planned = np.sort(values), scores[name], runtime.plan[name]
         limit_ms = limits.get(name)
         measured[name] = MeasuredModel(

@@ -62,7 +62,9 @@ def write_report(out: Path, stores: Mapping[str, Store], profiles: Sequence[Prof
 frame marks a block that began to run this option at this budget. Accuracy, latency (the
 median), its tail (what the share of inferences that the limit is for takes at most, p95 for 95 %) and memory are given
 as predicted / measured; measured memory is the growth of the process since it held everything but the models. Above
-limit is the share of inferences that took longer. Under a refused budget the plan before ran on.</p>
+limit is the share of inferences that took longer. Under a refused budget the plan before ran on; where it says nearest,
+no plan held the budget at the speed that the governor measured. Switched: blocks at once, + plans that it made
+meanwhile, of which the last is shown.</p>
 <div class="scroll">{_table(stores, steps)}</div>
 </body></html>
 """
@@ -112,13 +114,13 @@ def _cell(tag: str, column: int, content: str) -> str:
 def _budget_cells(number: int, step: Step) -> tuple[str, ...]:
     memory = size(step.budget.memory_bytes) if step.budget.memory_bytes else "none"
     cores = "none" if step.budget.cores is None else f"{step.budget.cores:g}"
-    return f"{number} refused" if step.refused else str(number), memory, cores
+    return f"{number} {step.outcome}".strip(), memory, cores
 
 
 def _total_cells(step: Step) -> tuple[str, ...]:
     return (
         f"{size(step.plan.memory_bytes)} / {size(step.memory_bytes)}",
-        str(len(step.loaded)),
+        step.switched,
         f"{step.plan_ms:.2f} + {step.switch_ms:.2f}",
     )
 

@@ -14,7 +14,6 @@ tried again later. Every decision is logged with its reason (`telemetry`).
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 import time
@@ -32,7 +31,7 @@ from legodnn.runtime.device.monitor import Monitor, Readings
 from legodnn.runtime.governing.policy import Decision, Demand, Policy, Situation, State, decide
 from legodnn.runtime.governing.slowdown_tracker import SlowdownTracker
 from legodnn.runtime.governing.tail_tracker import TailTracker
-from legodnn.runtime.governing.telemetry import LOGGER, Metrics, log_decision, log_stalls
+from legodnn.runtime.governing.telemetry import Metrics, log_decision, log_failed, log_stalls, log_unread
 from legodnn.runtime.planning.as_profiled import most_of
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.tail import Tail
@@ -156,6 +155,17 @@ class Governor:
         with turn(self._stepping, "this governor"):
             decision, line = self._step(anew=False)
         return self._told(decision, line)
+
+    def attempt(self) -> None:
+        """Take a step as the thread does: what fails is logged, since the next step may work."""
+        try:
+            self.step()
+        except ClosedError:
+            self._ended.set()
+        except (OSError, psutil.Error) as e:  # no file descriptors are left, say
+            log_unread(e)
+        except Exception as e:  # of an application's own monitor, say; without the thread nothing would govern
+            log_failed(e)
 
     def set_budget(self, budget: Budget) -> Decision:
         """Take another budget as the application's own, decide, and apply the decision; on errors nothing changes.
@@ -290,15 +300,7 @@ class Governor:
 
     def _loop(self) -> None:
         while not self._ended.is_set():
-            try:
-                self.step()
-            except ClosedError:
-                return
-            except (OSError, psutil.Error) as e:  # no file descriptors are left, say: the next reading may work
-                LOGGER.warning(json.dumps({"event": "unread", "message": f"the device could not be read: {e}"}))
-            except Exception as e:  # of an application's own monitor, say; without the thread nothing would govern
-                problem = f"a step of the governor failed: {type(e).__name__}: {e}"
-                LOGGER.exception(json.dumps({"event": "failed", "message": problem}))
+            self.attempt()
             self._ended.wait(self._interval_s)
 
     def __enter__(self) -> Self:
@@ -311,10 +313,8 @@ class Governor:
 
 def demand_of(scheduler: Scheduler, budget: Budget) -> Demand:
     """The application's own budget, and the most memory and compute that a scheduler's models can use."""
-    memory, cores = 0, 0.0
-    for table in scheduler.tables:
-        most = most_of(table)
-        memory += most.memory_bytes
-        cores += math.inf if table.rate_hz is None else table.rate_hz * most.busy_ms / 1e3
+    most = [(table.rate_hz, most_of(table)) for table in scheduler.tables]
+    memory = sum(of.memory_bytes for _, of in most)
+    cores = sum(math.inf if rate is None else rate * of.busy_ms / 1e3 for rate, of in most)
     expected = {table.name: table.slowdown for table in scheduler.tables}
     return Demand(budget, memory, cores if math.isfinite(cores) else None, expected)

@@ -77,6 +77,17 @@ def log_decision(decision: Decision, readings: Readings, outcome: str, message: 
     return line
 
 
+def log_unread(error: Exception) -> None:
+    """Log a warning that the device could not be read."""
+    LOGGER.warning(json.dumps({"event": "unread", "message": f"the device could not be read: {error}"}))
+
+
+def log_failed(error: Exception) -> None:
+    """Log, with its traceback, that a step of a governor failed."""
+    problem = f"a step of the governor failed: {type(error).__name__}: {error}"
+    LOGGER.error(json.dumps({"event": "failed", "message": problem}), exc_info=error)
+
+
 def log_stalls(stalled: Mapping[str, float], readings: Readings) -> None:
     """Log a warning that inferences waited because memory is short.
 

@@ -10,7 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from legodnn import Budget, Runtime
 from legodnn.cli import main
+from legodnn.commands.run import steps_table
+from legodnn.runtime.feeds.inputs import Inputs
+from legodnn.runtime.feeds.replay import replay
 from legodnn.store import Store
 
 
@@ -43,6 +47,33 @@ def test_run_replays_a_trace_and_measures(
     assert "memory" in printed.err
     assert "tiny2" in printed.err
     assert "<svg" in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_a_governed_run_says_what_came_of_it_and_shows_decisions_where_asked_for(
+    tiny_store: Store, digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = tmp_path / "trace.json"
+    trace.write_text('[{}, {"memory_bytes": 1}, {"memory_bytes": 1000000000}]')
+    command = ["run", str(tiny_store.path), "--input", str(digits), "--trace", str(trace), "--governed"]
+    assert main([*command, "--json"]) == 0
+    printed = capsys.readouterr()
+    steps = json.loads(printed.out)
+    assert [step["refused"] is None for step in steps] == [True, False, True]
+    assert [(step["nearest"], step["replanned"]) for step in steps] == [(False, 0)] * 3
+    assert '"decision"' not in printed.err
+    assert main([*command, "--debug"]) == 0
+    assert '"event": "decision"' in capsys.readouterr().err
+
+
+def test_what_a_governor_did_is_in_the_table(tiny_store: Store) -> None:
+    with Runtime.open([tiny_store.path]) as runtime:
+        (step,) = replay(runtime, {"tiny": Inputs([tiny_store.manifest.inputs[0].zeros()])}, [Budget()])
+    table = steps_table([step.model_copy(update={"nearest": True, "replanned": 2})])
+    rows = [re.split(r"  +", line) for line in table.splitlines()]
+    assert [row[0] for row in rows if "tiny" in row] == ["1 nearest"]
+    assert [row[-2] for row in rows if "tiny" in row] == ["3 + 2"]  # the runtime was opened with three segments
+    assert "nearest: no plan holds the budget at the present speed; switched: blocks, + plans made meanwhile" in table
+    assert "nearest" not in steps_table([step])
 
 
 def test_inputs_that_one_of_several_models_cannot_take_are_told_with_its_name_and_how_it_gets_others(

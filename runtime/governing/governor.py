@@ -135,8 +135,7 @@ class Governor:
             plan: what the model ran.
             latency_ms: how long the inference took.
         """
-        ratio = self._slowdowns.add(plan, latency_ms)
-        if ratio is not None:
+        if (ratio := self._slowdowns.add(plan, latency_ms)) is not None:
             self._tails.add(plan, ratio)
             if latency_ms >= _STALL_MS and ratio >= _STALL_RATIO:
                 self._stalled_ms[plan.name] = max(latency_ms, self._stalled_ms[plan.name])
@@ -209,6 +208,8 @@ class Governor:
         limited = (m for m in plan.models if m.latency_limit_ms is not None)
         excesses = {m.name: excess for m in limited if (excess := self._tails.excess(m)) is not None}
         ratios = self._slowdowns.ratios(self.policy.observations)
+        for tracker in (self._slowdowns, self._tails):
+            tracker.judged()
         situation = Situation(readings, plan.memory_bytes, ratios, excesses, frozenset(plan.suspended))
         self._state, decision = decide(self.policy, self.demand, self._state, situation)
         if changed := anew or decision.changes or readings.time_s >= self._retry_s:
@@ -233,11 +234,10 @@ class Governor:
     def _apply_and_report(self, decision: Decision, readings: Readings) -> dict[str, Any]:
         start = time.perf_counter()
         outcome, message = self._apply(decision)
-        seconds = time.perf_counter() - start
+        if self._metrics is not None:
+            self._metrics.decided(decision, outcome, time.perf_counter() - start)
         if outcome != "kept":
             self._retry_s = math.inf
-        if self._metrics is not None:
-            self._metrics.decided(decision, outcome, seconds)
         return log_decision(decision, readings, outcome, message, self.runtime.plan)
 
     def _apply(self, decision: Decision) -> tuple[str, str]:

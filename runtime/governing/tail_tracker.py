@@ -5,6 +5,10 @@ factor exp(q x step), one below lowers it by exp((1 - q) x step). Whatever the t
 inferences above the threshold then is 1 - q: adaptive conformal inference (Gibbs and Candes, NeurIPS 2021). What was
 long ago is forgotten: at q = .95 a slow-down to twice the time is learned from 8 inferences, and forgotten over 140.
 
+With a step that is always the same, the threshold of a model that runs a thousand times a second would stand for its
+last hundredth of a second. So from the 65th inference since models were judged before on, steps shrink as 1 / count:
+the threshold comes to rest at the quantile of the time in between.
+
 While a model runs with another number of threads nothing is seen of this one, and what was learned fades as it would
 by inferences below the threshold: else it might keep the model away for ever. So among all inferences of a model the
 share above still is 1 - q at most. A model that was suspended is judged anew when it runs again.
@@ -22,6 +26,7 @@ from legodnn.runtime.planning.tails import stretch
 from legodnn.schema import MOST_SLOWDOWN
 from legodnn.tail import QUANTILES, Tail
 
+_STEADY = 64  # inferences since models were judged from which on steps shrink
 _STEP = 0.1  # half of it learns too late what lasts some seconds; with more, the threshold is never at rest
 _LEAST_LOG, _MOST_LOG = math.log(1e-3), math.log(MOST_SLOWDOWN)
 
@@ -34,17 +39,29 @@ class _Thresholds:
         self._promised = [math.log(table.slowdown * times) for times in known]
         self._logs = list(self._promised)
         self.count = 0
+        self._since = 0
+
+    def _step(self) -> float:
+        """The step of one more inference of the model."""
+        self._since += 1
+        return _STEP * min(1.0, _STEADY / self._since)
+
+    def judged(self) -> None:
+        """Note that the model has been judged."""
+        self._since = 0
 
     def add(self, log: float) -> None:
         """Note one inference, by the logarithm of its ratio."""
+        step = self._step()
         for i, quantile in enumerate(QUANTILES):
-            moved = self._logs[i] + _STEP * (quantile if log > self._logs[i] else quantile - 1)
+            moved = self._logs[i] + step * (quantile if log > self._logs[i] else quantile - 1)
             self._logs[i] = min(max(moved, _LEAST_LOG), _MOST_LOG)
         self.count += 1
 
     def fade(self) -> None:
         """Let what is above the profile's promise fade by as much as in an inference below it."""
-        faded = (log - _STEP * (1 - quantile) for log, quantile in zip(self._logs, QUANTILES, strict=True))
+        step = self._step()
+        faded = (log - step * (1 - quantile) for log, quantile in zip(self._logs, QUANTILES, strict=True))
         self._logs = [min(log, max(low, own)) for log, low, own in zip(self._logs, faded, self._promised, strict=True)]
 
     def forget(self) -> None:
@@ -99,6 +116,13 @@ class TailTracker:
         """Judge a model anew once it runs again: it is suspended."""
         with self._lock:
             self._rested.add(name)
+
+    def judged(self) -> None:
+        """Note that models have been judged by what was seen so far."""
+        with self._lock:
+            for seen in self._seen.values():
+                for thresholds in seen.values():
+                    thresholds.judged()
 
     def excess(self, plan: ModelPlan) -> float | None:
         """Return how many times longer than its profile promises the share `plan.quantile` of inferences takes.

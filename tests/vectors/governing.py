@@ -168,6 +168,9 @@ def observed_answer(case: Mapping[str, Json]) -> Json:
     answers: list[Json] = []
     for step in case["steps"]:
         plan = ModelPlan(**step["plan"])
+        if step.get("judged"):
+            slowdowns.judged()
+            tails.judged()
         if step.get("rests"):
             slowdowns.rest(plan.name)
             tails.rest(plan.name)
@@ -208,6 +211,11 @@ def observed() -> Json:
     plan = {"name": "a", "threads": 1, "options": {"b": "s0"}, "quantile": 0.95}
     many = [{"plan": plan, "latencies": [4.0 + i / 16 for i in range(count)]} for count in (60, 20)]
     cases.append({"name": "more than are remembered", "table": tables["plain"], "least": 70, "steps": many})
+    rng, fast = random.Random("many in a second"), []
+    for threads, count in ((1, 300), (1, 150), (2, 100), (1, 10)):
+        times = [round(4.0 * rng.lognormvariate(0, 0.3), 4) for _ in range(count)]
+        fast.append({"plan": {**plan, "threads": threads}, "latencies": times, "judged": True})
+    cases.append({"name": "many between two decisions", "table": tables["tail"], "least": 15, "steps": fast})
     return {"cases": [{**case, "answer": observed_answer(case)} for case in cases]}
 
 

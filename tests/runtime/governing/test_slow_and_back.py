@@ -126,6 +126,7 @@ def test_of_all_inferences_no_more_are_above_than_promised_whatever_number_of_th
         plan = plans[seem[1] <= seem[0] * 1.2]
         ratio = 4.0 if plan.threads == 2 else 1.0 + (i % 100) / 1000
         above += ratio > 1.1 * seem[plan.threads - 1]
+        tails.judged()
         tails.add(plan, ratio)
     assert above / 6000 < 0.12
 
@@ -175,3 +176,19 @@ def test_a_model_is_judged_from_as_many_inferences_as_the_policy_says_however_ma
             governor.observe(plan, 2 * profiled_ms(rows, plan))
         decisions.append(governor.step().slowdown)
     assert decisions == [{}, {"m": 2.0}]
+
+
+def test_a_moment_of_a_fast_model_is_no_slow_down_and_what_lasts_is_one_at_the_next_reading() -> None:
+    """A thousand inferences between two readings, the last eighty of which waited for something."""
+    rows = table("m")
+    runtime = Planned([rows])
+    governor, plan = Governor(runtime, monitor=Scripted()), runtime.plan["m"]
+    for slow in (80, 0, 80):
+        for i in range(1000):
+            governor.observe(plan, profiled_ms(rows, plan) * (3.0 if i >= 1000 - slow else 0.9))
+        decision = governor.step()
+        assert all(factor < 1.0 for factor in decision.slowdown.values())
+        assert all(factor < 1.8 for factor in decision.tail.values())  # eighty in a thousand are above the quantile
+    for _ in range(1000):
+        governor.observe(plan, 3.0 * profiled_ms(rows, plan))
+    assert governor.step().slowdown["m"] == pytest.approx(3.0)

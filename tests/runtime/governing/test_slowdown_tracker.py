@@ -16,10 +16,12 @@ from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.workload import Budget
 from tests.runtime.governing.scripted import model
 
+FAST = {"a": "o1", "b": "o0"}
+
 
 def test_ratios_are_medians_over_what_was_profiled_of_the_running_composition() -> None:
     table = model(None)
-    fast = ModelPlan(name="m", threads=2, options={"a": "o1", "b": "o0"}, latency_ms=99.0)
+    fast = ModelPlan(name="m", threads=2, options=FAST, latency_ms=99.0)
     assert profiled_ms(table, fast) == 3.0
     observed = SlowdownTracker([table], window=5)
     assert observed.add(fast, 900.0) is None  # the first one loads what has just been switched to
@@ -30,9 +32,29 @@ def test_ratios_are_medians_over_what_was_profiled_of_the_running_composition() 
     assert observed.add(slow, 900.0) is None
     assert observed.add(slow.model_copy(update={"latency_ms": 98.0}), 12.0) is not None  # planned again: no switch
     assert observed.ratios(5) == {"m": 2.0}
+    observed.judged()
     for _ in range(3):
         observed.add(slow, 6.0)
-    assert observed.ratios(5) == {"m": 1.0}  # the last five are judged, whatever came before
+    assert observed.ratios(5) == {"m": 1.0}  # it is judged by the last five, whatever came before
+
+
+def test_of_a_fast_model_all_inferences_since_it_was_judged_count() -> None:
+    observed, plan = SlowdownTracker([model(None)], window=5), ModelPlan(name="m", threads=2, options=FAST)
+    for ratio in (1.0, *[1.0] * 20, *[4.0] * 10):
+        observed.add(plan, 3.0 * ratio)
+    assert observed.ratios(1) == {"m": 1.0}  # the last five alone would say 4
+    observed.judged()
+    assert observed.ratios(1) == {"m": 4.0}  # there are none since, so it is the last five
+    observed.add(plan, 3.0)
+    assert observed.ratios(1) == {"m": 4.0}
+    for _ in range(9):
+        observed.add(plan, 3.0)
+    assert observed.ratios(1) == {"m": 1.0}
+    observed.rest("m")
+    assert observed.ratios(1) == {}
+    for _ in range(3):
+        observed.add(plan, 6.0)
+    assert observed.ratios(1) == {"m": 2.0}
 
 
 def other_ways() -> ModelTable:

@@ -32,6 +32,8 @@ def test_over_a_while_the_share_above_is_the_one_that_was_asked_for(quantile: fl
         promised = 1.2 * {0.5: 1.0, 0.9: 1.5, 0.95: 1.5, 0.98: 2.0}[quantile]
         above += learned is not None and ratio > learned * promised
         tails.add(plan, ratio)
+        if not i % 30:
+            tails.judged()
     assert abs(above / count - (1 - quantile)) < 0.02
 
 
@@ -50,6 +52,7 @@ def test_a_slow_down_is_learned_soon_and_forgotten_slowly() -> None:
     tails = tracker()
     for _ in range(300):
         tails.add(PLAN, 1.8)  # what is promised: 1.2 x 1.5
+    tails.judged()
     before = tails.excess(PLAN)
     assert before == pytest.approx(1.0, rel=0.1)
     for _ in range(8):
@@ -58,6 +61,22 @@ def test_a_slow_down_is_learned_soon_and_forgotten_slowly() -> None:
     for _ in range(50):
         tails.add(PLAN, 1.2)
     assert 1.3 < (tails.excess(PLAN) or 0) < 1.8
+
+
+def test_of_a_fast_model_the_time_between_two_decisions_counts_and_not_its_last_moment() -> None:
+    rng, tails, found = np.random.default_rng(5), tracker(), []
+    for _ in range(20):
+        times = rng.lognormal(0, 0.3, 3000)
+        times[1500:1600] *= 3  # a moment of some thirty milliseconds, 3 % of the time
+        for ratio in times:
+            tails.add(PLAN, float(ratio))
+        excess = tails.excess(PLAN)
+        assert excess is not None
+        found.append(excess * 1.2 * 1.5)
+        tails.judged()
+    true = float(np.quantile(np.concatenate([rng.lognormal(0, 0.3, 97_000), 3 * rng.lognormal(0, 0.3, 3000)]), 0.95))
+    assert max(found) < 1.2 * true
+    assert min(found) > true / 1.2
 
 
 def seen(ratio: float) -> TailTracker:
@@ -86,8 +105,9 @@ def test_what_was_learned_fades_to_the_promise_while_other_threads_run_and_no_fu
     slow, fast = seen(99.0), seen(0.01)
     for count, left in ((100, 1.4), (270, 0.05), (400, 0.0)):
         for _ in range(count):
-            slow.add(PLAN.model_copy(update={"threads": 2}), 99.0)
-            fast.add(PLAN.model_copy(update={"threads": 2}), 99.0)
+            for tails in (slow, fast):
+                tails.judged()
+                tails.add(PLAN.model_copy(update={"threads": 2}), 99.0)
         assert slow.excess(PLAN) == pytest.approx(math.exp(left))
         assert fast.excess(PLAN) == pytest.approx(math.exp(-0.1))
 

@@ -165,6 +165,8 @@ public final class Governor implements Closeable {
         }
         Situation situation = new Situation(
                 spare, plan.memoryBytes(), slowdowns.ratios(policy.observations), excesses(plan), suspended);
+        slowdowns.judged();
+        tails.judged();
         Deciding.Next next = Deciding.decide(policy, demand, state, situation);
         state = next.state;
         boolean changed = anew || !next.decision.changes().isEmpty() || readings.timeS >= retryS;

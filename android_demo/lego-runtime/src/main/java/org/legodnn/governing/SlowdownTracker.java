@@ -4,6 +4,7 @@ import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.Deque;
 import java.util.HashMap;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -14,17 +15,23 @@ import org.legodnn.ModelTable;
 import org.legodnn.OptionRow;
 
 /**
- * How much slower models run than they were profiled: for each the median ratio of its last inferences. Contention and
- * heat slow a whole model down by much the same factor, whatever options it runs (LegoDNN, Han et al., MobiCom 2021).
- * The first inference after a switch is not counted: it brings new weights into the caches. Safe for several threads.
+ * How much slower models run than they were profiled: for each the median ratio of the inferences since it was judged
+ * before, or of its last ones if those are more, so that a moment's wait does not stand for a second of a fast model.
+ * Contention and heat slow a whole model down by much the same factor, whatever options it runs (LegoDNN, Han et al.,
+ * MobiCom 2021). The first inference after a switch is not counted: it brings new weights into the caches. Safe for
+ * several threads.
  */
 final class SlowdownTracker {
     private static final int WINDOW = 64;
+    /** So many are remembered. */
+    private static final int MOST = 1024;
 
     private final Map<String, ModelTable> tables = new HashMap<>();
     private final Map<String, Deque<Double>> ratios = new LinkedHashMap<>();
     /** Of inferences, which may be more than are remembered. */
     private final Map<String, Long> counts = new HashMap<>();
+    /** The counts when models were judged. */
+    private final Map<String, Long> judged = new HashMap<>();
     private final Map<String, Profiled> profiled = new HashMap<>();
 
     /** The latency that was profiled of what a model runs. */
@@ -43,6 +50,7 @@ final class SlowdownTracker {
             this.tables.put(table.name(), table);
             ratios.put(table.name(), new ArrayDeque<Double>());
             counts.put(table.name(), 0L);
+            judged.put(table.name(), 0L);
         }
     }
 
@@ -62,7 +70,7 @@ final class SlowdownTracker {
             return null;
         }
         Deque<Double> seen = ratios.get(plan.name());
-        if (seen.size() == WINDOW) {
+        if (seen.size() == MOST) {
             seen.removeFirst();
         }
         seen.addLast(latencyMs / known.ms);
@@ -74,19 +82,31 @@ final class SlowdownTracker {
     synchronized void rest(String model) {
         ratios.get(model).clear();
         counts.put(model, 0L);
+        judged.put(model, 0L);
         profiled.remove(model);
     }
 
+    /** Note that models have been judged by what was seen so far. */
+    synchronized void judged() {
+        judged.putAll(counts);
+    }
+
     /**
-     * By model, the median of measured over profiled latency of the inferences that are remembered; only models with
-     * at least so many, which may be more than these.
+     * By model, the median of measured over profiled latency of the inferences that it is judged by; only models with
+     * at least so many inferences, which may be more than these.
      */
     synchronized Map<String, Double> ratios(int least) {
         Map<String, Double> medians = new LinkedHashMap<>();
         for (Map.Entry<String, Deque<Double>> model : ratios.entrySet()) {
-            int count = model.getValue().size();
-            if (counts.get(model.getKey()) >= least) {
-                Double[] ordered = model.getValue().toArray(new Double[0]);
+            long all = counts.get(model.getKey());
+            if (all >= least) {
+                long wanted = Math.max(WINDOW, all - judged.get(model.getKey()));
+                int count = (int) Math.min(wanted, model.getValue().size());
+                double[] ordered = new double[count];
+                Iterator<Double> last = model.getValue().descendingIterator();
+                for (int i = 0; i < count; i++) {
+                    ordered[i] = last.next();
+                }
                 Arrays.sort(ordered);
                 medians.put(model.getKey(), count % 2 == 1 ? ordered[count / 2]
                         : (ordered[count / 2 - 1] + ordered[count / 2]) / 2);

@@ -18,13 +18,17 @@ import org.legodnn.Tail;
  * How long the slowest inferences take, learned from each as it comes: by model, thread count and quantile. For each
  * quantile q a threshold is kept, as a multiple of the profiled latency. An inference above it raises it by the factor
  * exp(q x step), one below lowers it by exp((1 - q) x step). Whatever the times do, over a while the share of
- * inferences above it then is 1 - q: adaptive conformal inference (Gibbs and Candes, NeurIPS 2021). What was learned
+ * inferences above it then is 1 - q: adaptive conformal inference (Gibbs and Candes, NeurIPS 2021). From the 65th
+ * inference since models were judged before on, steps shrink as 1 / count: the threshold of a fast model comes to rest
+ * at the quantile of the time in between, where it would stand for its last hundredth of a second. What was learned
  * with another number of threads than the model runs with fades as it would by inferences below the threshold, and a
  * model that was suspended is judged anew: else what is seen no more might keep a plan away for ever. Safe for several
  * threads.
  */
 final class TailTracker {
     private static final double STEP = 0.1;
+    /** Inferences since models were judged from which on steps shrink. */
+    private static final int STEADY = 64;
     private static final double LEAST_LOG = Math.log(1e-3);
     private static final double MOST_LOG = Math.log(1e6);
 
@@ -41,6 +45,8 @@ final class TailTracker {
         final double[] promised;
         final double[] logs;
         int count;
+        /** Inferences since the model was judged. */
+        private int since;
 
         Learned(double[] quantiles, double[] promised) {
             this.quantiles = quantiles;
@@ -48,9 +54,16 @@ final class TailTracker {
             this.logs = promised.clone();
         }
 
+        /** The step of one more inference of the model. */
+        private double step() {
+            since++;
+            return STEP * Math.min(1.0, (double) STEADY / since);
+        }
+
         void add(double log) {
+            double step = step();
             for (int i = 0; i < logs.length; i++) {
-                double moved = logs[i] + STEP * (log > logs[i] ? quantiles[i] : quantiles[i] - 1);
+                double moved = logs[i] + step * (log > logs[i] ? quantiles[i] : quantiles[i] - 1);
                 logs[i] = Math.min(Math.max(moved, LEAST_LOG), MOST_LOG);
             }
             count++;
@@ -58,8 +71,9 @@ final class TailTracker {
 
         /** Let what is above the profile's promise fade by as much as in an inference below it. */
         void fade() {
+            double step = step();
             for (int i = 0; i < logs.length; i++) {
-                logs[i] = Math.min(logs[i], Math.max(logs[i] - STEP * (1 - quantiles[i]), promised[i]));
+                logs[i] = Math.min(logs[i], Math.max(logs[i] - step * (1 - quantiles[i]), promised[i]));
             }
         }
 
@@ -116,6 +130,15 @@ final class TailTracker {
     /** Judge a model anew once it runs again: it is suspended. */
     synchronized void rest(String model) {
         rested.add(model);
+    }
+
+    /** Note that models have been judged by what was seen so far. */
+    synchronized void judged() {
+        for (SortedMap<Integer, Learned> seen : learned.values()) {
+            for (Learned one : seen.values()) {
+                one.since = 0;
+            }
+        }
     }
 
     private Learned begun(ModelPlan plan) {

@@ -147,6 +147,10 @@ public class PolicyVectorsTest {
             for (JsonObject step : Vectors.<JsonObject>list(one, "steps")) {
                 ModelPlan plan = Plan.parse("{\"schema\": \"legodnn.plan/1\", \"budget\": {}, \"objective\": 0,"
                         + " \"models\": [" + step.get("plan") + "]}").models().get(0);
+                if (step.has("judged")) {
+                    slowdowns.judged();
+                    tails.judged();
+                }
                 if (step.has("rests")) {
                     slowdowns.rest(plan.name());
                     tails.rest(plan.name());

@@ -16,8 +16,10 @@ final class MeasuringConditions {
     private final File cpus;
     private final @Nullable String governor;
     private final @Nullable Double before;
-    /** What slowed the process down meanwhile, each once. */
-    private final Set<String> slowed = new LinkedHashSet<>();
+    /** What disturbed the measurements, each once. */
+    private final Set<String> warnings = new LinkedHashSet<>();
+    /** Whether anything was measured. */
+    private boolean begun;
 
     /** The state before the first measurement. */
     MeasuringConditions(DeviceConditions device, File cpus) {
@@ -28,13 +30,16 @@ final class MeasuringConditions {
     }
 
     /**
-     * Go on only where the device is itself.
+     * Go on only where the device is itself. If it was when something was measured, and is no more, that is a warning.
      *
      * @throws ProfileException its processors are held back
      */
     void check() {
         String why = device.heldBack();
         if (!why.isEmpty()) {
+            if (begun) {
+                warnings.add("the processors were held back while measuring: " + why);
+            }
             throw new ProfileException("this device cannot be measured as it is (" + why
                     + "): its figures would not be those of other days; try again when that is over");
         }
@@ -42,10 +47,21 @@ final class MeasuringConditions {
 
     /** Between measurements: note what slows the process down. */
     void note() {
+        begun = true;
         String why = device.slowed();
         if (!why.isEmpty()) {
-            slowed.add(why);
+            warnings.add("figures may be too high: " + why);
         }
+    }
+
+    /** What disturbed the measurements so far. */
+    List<String> warnings() {
+        return new ArrayList<>(warnings);
+    }
+
+    /** Tell of what disturbed earlier measurements, too, of which the profile is made as well. */
+    void recall(List<String> earlier) {
+        warnings.addAll(earlier);
     }
 
     /** As a profile has them, after the last measurement. */
@@ -53,16 +69,12 @@ final class MeasuringConditions {
         Double after = mhz();
         String heldBack = device.heldBack();
         note();
-        List<String> warnings = new ArrayList<>();
-        for (String why : slowed) {
-            warnings.add("figures may be too high: " + why);
-        }
         if (!heldBack.isEmpty()) {
             warnings.add("the processors were held back at the end: " + heldBack);
         }
         return new JsonObject().put("kernel", System.getProperty("os.version", "unknown")).put("governor", governor)
                 .put("mhz", Arrays.<Object>asList(before, after)).put("throttled", Arrays.asList("", heldBack))
-                .put("warnings", warnings);
+                .put("warnings", warnings());
     }
 
     /** The clock of the fastest core; null where the system does not tell. */

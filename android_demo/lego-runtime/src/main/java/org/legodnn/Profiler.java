@@ -97,10 +97,12 @@ public final class Profiler {
         Fingerprint device = options.device == null ? Device.fingerprint(executor) : options.device;
         ProfilingState state = new ProfilingState(options.stateFile, store.id() + ", " + options.rounds + " rounds, "
                 + options.weighings + " weighings, " + device);
+        conditions.recall(state.warnings());
         Map<Choice, Weigher.Weight> weights = state.weights();
         if (weights == null) { // first, while the process has not grown by anything else
-            conditions.check();
+            check(state);
             weights = weigher.weigh(options.weighings, () -> step("weighing"));
+            state.keep(conditions.warnings());
             state.keep(weights);
         } else {
             done += options.weighings * weigher.steps();
@@ -109,8 +111,9 @@ public final class Profiler {
         for (int threads : options.threads()) {
             Validator.Found known = state.timed(threads);
             if (known == null) {
-                conditions.check();
+                check(state);
                 known = timed(threads);
+                state.keep(conditions.warnings());
                 state.keep(threads, known);
             } else {
                 done += steps(threads);
@@ -137,6 +140,16 @@ public final class Profiler {
                 store.id(), store.name(), device, Text.now("ss"), entries, tails, timed, conditions.toJson());
         state.end();
         return profile;
+    }
+
+    /** Go on only where the device is itself; if it is not, that is kept with what was measured before. */
+    private void check(ProfilingState state) {
+        try {
+            conditions.check();
+        } catch (ProfileException e) {
+            state.keep(conditions.warnings());
+            throw e;
+        }
     }
 
     private Validator.Found timed(int threads) {

@@ -17,7 +17,7 @@ import org.legodnn.internal.json.JsonObject;
 
 /** What a profiling has measured so far, in a file, so that one that was stopped or killed goes on where it was. */
 final class ProfilingState {
-    private static final String VERSION = "legodnn.profiling/6";
+    private static final String VERSION = "legodnn.profiling/7";
 
     /** Null to keep nothing. */
     private final @Nullable File file;
@@ -25,6 +25,7 @@ final class ProfilingState {
     /** Null until all was weighed. */
     private @Nullable Map<Choice, Weigher.Weight> weights;
     private final Map<Integer, Validator.Found> timed = new LinkedHashMap<>();
+    private List<String> warnings = new ArrayList<>();
 
     /**
      * What a file has, if it is of the same profiling.
@@ -66,6 +67,7 @@ final class ProfilingState {
             timed.put(threads, new Validator.Found(used, latencies, (JsonObject) entry.any("validation"),
                     Tail.readAll(entry)));
         }
+        warnings = document.strings("warnings", Bounds.CONTAINERS);
         weights = weighed;
     }
 
@@ -81,6 +83,17 @@ final class ProfilingState {
     /** What was timed at a thread count; null if that is still to be done. */
     Validator.@Nullable Found timed(int threads) {
         return timed.get(threads);
+    }
+
+    /** What disturbed what was measured so far. */
+    List<String> warnings() {
+        return warnings;
+    }
+
+    /** Keep what disturbed it: by itself, or with what is kept next. */
+    void keep(List<String> disturbed) {
+        warnings = disturbed;
+        save();
     }
 
     /** Keep what was weighed. */
@@ -121,7 +134,7 @@ final class ProfilingState {
         }
         try {
             Documents.writeAtomic(file, Json.write(new JsonObject().put("schema", VERSION).put("key", key)
-                    .put("weights", weighed).put("timed", stages)));
+                    .put("warnings", warnings).put("weights", weighed).put("timed", stages)));
         } catch (IOException e) {
             throw new ProfileException("cannot write " + file + ": " + e.getMessage(), e);
         }

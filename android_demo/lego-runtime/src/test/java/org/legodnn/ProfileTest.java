@@ -309,6 +309,34 @@ public class ProfileTest {
     }
 
     @Test
+    public void whatDisturbedAProfilingThatGoesOnIsToldToo() {
+        String[] disturbed = {"", "behind a curtain"}; // held back, slowed
+        DeviceConditions conditions = new DeviceConditions() {
+            @Override
+            public String heldBack() {
+                return disturbed[0];
+            }
+
+            @Override
+            public String slowed() {
+                return disturbed[1];
+            }
+        };
+        ProfilerOptions options = UNPAUSED.withThreads(1, 2).withRounds(2).withWeighings(1)
+                .withConditions(conditions).withStateFile(new File(temporary.getRoot(), "chain.json"));
+        assertThrows(ProfileException.class, () -> Profiler.profile(store, executor, options, (what, done, total) -> {
+            disturbed[0] = what.equals("validating") ? "heat" : ""; // at the end of the first thread count
+            return true;
+        }));
+        disturbed[0] = "";
+        disturbed[1] = "";
+        JsonObject document = (JsonObject) Json.parse(Profiler.profile(store, executor, options, null).toJson());
+        assertEquals(Arrays.asList("figures may be too high: behind a curtain",
+                "the processors were held back while measuring: heat"),
+                Vectors.object(document, "conditions").get("warnings"));
+    }
+
+    @Test
     public void profilingCanBeStoppedAndRefusesNonsense() {
         assertThrows(ProfileException.class,
                 () -> Profiler.profile(store, executor, UNPAUSED, (what, done, total) -> done < 5));

@@ -71,6 +71,7 @@ final class Engine {
     private final AtomicReference<Budget> wanted = new AtomicReference<>();
 
     // The planning thread's own.
+    private Workload packed;
     private Workload workload;
     private Digits digits;
     private String problem;
@@ -89,7 +90,7 @@ final class Engine {
 
     /**
      * @param executor null to plan only
-     * @param options how to profile
+     * @param options how to profile; thread counts are those of the packed profiles
      */
     Engine(Context context, BlockExecutor executor, ProfilerOptions options) {
         this.context = context.getApplicationContext();
@@ -180,12 +181,13 @@ final class Engine {
 
     private void open() {
         try {
-            Packed packed = new Packed(context);
-            workload = packed.workload();
-            digits = packed.digits();
-            Workload found = runs ? ownProfiles.load(workload, executor) : null;
+            Packed content = new Packed(context);
+            packed = content.workload();
+            workload = packed;
+            digits = content.digits();
+            Workload found = runs ? ownProfiles.load(packed, executor) : null;
             own = found != null;
-            workload = own ? found : onAnyDevice(workload);
+            workload = own ? found : onAnyDevice(packed);
             start();
         } catch (IOException | LegoException e) {
             audience.failed(e.getMessage());
@@ -264,7 +266,8 @@ final class Engine {
             Workload measured = workload;
             for (LegoModel model : workload.models()) {
                 File state = new File(context.getCacheDir(), model.store().name() + ".profiling.json");
-                Profile profile = Profiler.profile(model.store(), executor, options.withStateFile(state),
+                ProfilerOptions how = options.withThreads(threads(model)).withStateFile(state);
+                Profile profile = Profiler.profile(model.store(), executor, how,
                         (what, done, total) -> {
                             audience.profiling(model.table().name(), done, total);
                             return !closed;
@@ -287,6 +290,17 @@ final class Engine {
             return;
         }
         audience.profiled(failed, (SystemClock.elapsedRealtime() - began) / 1000);
+    }
+
+    /**
+     * The thread counts that plans may choose by the packed profiles, so that they still may by this device's own; of
+     * those that the workload leaves open no more than it has processors.
+     */
+    private int[] threads(LegoModel model) {
+        List<Integer> counts = packed.get(model.table().name()).table().threadCounts();
+        int cores = Runtime.getRuntime().availableProcessors();
+        int[] useful = counts.stream().mapToInt(count -> count).filter(count -> count <= cores).toArray();
+        return useful.length > 0 ? useful : new int[] {counts.get(0)};
     }
 
     /** Show the running plan, and measure it if it can be run. */

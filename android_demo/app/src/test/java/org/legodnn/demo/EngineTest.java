@@ -34,6 +34,7 @@ import org.legodnn.Assets;
 import org.legodnn.Budget;
 import org.legodnn.LegoModel;
 import org.legodnn.Profile;
+import org.legodnn.Profiler;
 import org.legodnn.ProfilerOptions;
 import org.legodnn.Store;
 import org.legodnn.StoreException;
@@ -212,13 +213,29 @@ public class EngineTest implements Engine.Listener {
     }
 
     @Test
+    public void theDeviceIsProfiledWithTheThreadsThatThePackedProfilesHave() throws Exception {
+        awaitMeasured();
+        profile();
+        int cores = Runtime.getRuntime().availableProcessors();
+        for (LegoModel model : new Packed(context).workload().models()) {
+            List<Integer> useful = new ArrayList<>(model.table().threadCounts());
+            useful.removeIf(threads -> threads > cores);
+            Profile own = Profile.parse(engine.ownProfiles().get(model.table().name()));
+            assertEquals(useful, model.withProfile(own).table().threadCounts());
+        }
+    }
+
+    @Test
     public void ownProfilesWithoutTheWorkloadsThreadsAreNotUsed() throws Exception {
         awaitMeasured();
         profile();
         Workload packed = new Packed(context).workload();
         OwnProfiles kept = new OwnProfiles(context);
-        assertNotNull(kept.load(packed, constant));
         LegoModel first = packed.models().get(0);
+        ProfilerOptions one = ProfilerOptions.DEFAULTS.withRounds(1).withWeighings(1).withMemory(constant);
+        Profile oneThread = Profiler.profile(first.store(), constant, one, null);
+        kept.save(kept.load(packed, constant).withModel(first.withProfile(oneThread)));
+        assertNotNull(kept.load(packed, constant));
         assertNull(kept.load(packed.withModel(first.withTable(first.table().withThreads(4))), constant));
     }
 

@@ -30,6 +30,10 @@ final class Requests {
                 throw new InputException("'" + model + "' takes the inputs " + Text.list(manifest.inputs) + "; got "
                         + Text.list(given.keySet()));
             }
+            if (values.remaining() % Float.BYTES != 0) {
+                throw new InputException("'" + model + "' takes float32 values as " + spec + ", and "
+                        + values.remaining() + " bytes are no whole number of these");
+            }
             in[i] = checked(model, spec, values.duplicate().order(values.order()).asFloatBuffer());
         }
         return in;

@@ -194,6 +194,7 @@ public class GovernorTest extends RuntimeTestBase {
             assertTrue(error.getMessage(), error.getMessage().contains("another governor"));
             governor.close();
             assertThrows(ClosedException.class, governor::start);
+            assertThrows(ClosedException.class, () -> governor.setBudget(memory(1))); // though no plan holds that
             other.start();
         }
         assertNull(runtime.inferenceListener());

@@ -249,6 +249,10 @@ public class LegoRuntimeTest extends RuntimeTestBase {
         runtime.infer("chain", new float[] {most, most, most, most, most, most});
         assertThrows(InputException.class,
                 () -> runtime.infer("chain", Collections.singletonMap("z", ByteBuffer.allocate(24))));
+        for (int bytes : new int[] {23, 25, 27}) { // six values and something
+            assertThrows(InputException.class,
+                    () -> runtime.infer("chain", Collections.singletonMap("x", ByteBuffer.allocate(bytes))));
+        }
         assertThrows(InputException.class,
                 () -> runtime.infer("chain", Collections.singletonMap("x", ByteBuffer.allocate(20))));
         runtime.close();

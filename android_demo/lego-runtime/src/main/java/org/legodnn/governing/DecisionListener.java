@@ -2,7 +2,10 @@ package org.legodnn.governing;
 
 import org.legodnn.Plan;
 
-/** Is told of every decision that a {@link Governor} applies, on the thread that decided. */
+/**
+ * Is told of every decision that a {@link Governor} applies, on the thread that decided, once the next one may be
+ * taken: it may set another budget.
+ */
 public interface DecisionListener {
     /**
      * A decision was applied, as far as that could be done.

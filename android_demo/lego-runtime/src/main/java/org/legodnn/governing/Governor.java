@@ -121,9 +121,11 @@ public final class Governor implements Closeable {
      * @throws ClosedException the governor or the runtime is closed
      */
     public Decision step() {
+        Step step;
         synchronized (stepping) {
-            return step(false);
+            step = step(false);
         }
+        return step.told();
     }
 
     /**
@@ -136,23 +138,41 @@ public final class Governor implements Closeable {
      * @throws ClosedException the governor or the runtime is closed
      */
     public Decision setBudget(Budget budget) {
+        Step step;
         synchronized (stepping) {
+            checkOpen();
             runtime.scheduler().plan(budget);
             Demand before = demand;
             demand = Demand.of(runtime.scheduler(), budget);
             boolean done = false;
             try {
-                Decision decision = step(true);
+                step = step(true);
                 done = true;
-                return decision;
             } finally {
                 demand = done ? demand : before;
             }
         }
+        return step.told();
+    }
+
+    /** A decision, and who is to be told of it once the next one may be taken: it may ask for another. */
+    private static final class Step {
+        final Decision decision;
+        final Runnable tell;
+
+        Step(Decision decision, Runnable tell) {
+            this.decision = decision;
+            this.tell = tell;
+        }
+
+        Decision told() {
+            tell.run();
+            return decision;
+        }
     }
 
     /** Read, decide and apply; `anew` applies even what changes nothing of what the device can spare. */
-    private Decision step(boolean anew) {
+    private Step step(boolean anew) {
         checkOpen();
         Readings readings = monitor.read();
         Plan plan = runtime.plan();
@@ -174,10 +194,7 @@ public final class Governor implements Closeable {
             retryS = readings.timeS + RETRY_S; // unless it is applied: whatever fails, the decision is not lost
         }
         runtime.keepWithin((long) state.memory.value());
-        if (changed) {
-            apply(next.decision, readings);
-        }
-        return next.decision;
+        return new Step(next.decision, changed ? apply(next.decision, readings) : () -> { });
     }
 
     private void checkOpen() {
@@ -197,7 +214,8 @@ public final class Governor implements Closeable {
         return found;
     }
 
-    private void apply(Decision decision, Readings readings) {
+    /** Apply a decision as far as possible; returns what tells the listener of it. */
+    private Runnable apply(Decision decision, Readings readings) {
         Outcome outcome = Outcome.APPLIED;
         String message = "";
         try {
@@ -219,10 +237,14 @@ public final class Governor implements Closeable {
         Plan plan = runtime.plan();
         LOGGER.log(outcome == Outcome.APPLIED ? Level.INFO : Level.WARNING,
                 DecisionLog.line(decision, readings, outcome, message, plan));
-        DecisionListener told = listener;
-        if (told != null) {
-            told.onDecision(decision, outcome, message, plan);
-        }
+        Outcome came = outcome;
+        String wrong = message;
+        return () -> {
+            DecisionListener told = listener;
+            if (told != null) {
+                told.onDecision(decision, came, wrong, plan);
+            }
+        };
     }
 
     /**

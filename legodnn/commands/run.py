@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     from legodnn.runtime.feeds.replay import Step
 
 _FRAMES = 100
+# Why a budget does not hold, by `Step.outcome`.
+_SHORT = {
+    "refused": "no plan holds the budget, so the one before ran on",
+    "nearest": "no plan holds the budget at the present speed, so the nearest one ran",
+    "kept": "a block could not be loaded, so the plan before ran on",
+}
 log = logging.getLogger("legodnn.commands")
 
 
@@ -265,8 +271,7 @@ def steps_table(steps: Sequence[Step]) -> str:
     header += ["above", "memory used", "switched", "plan + switch ms"]
     return text_table(rows, header) + (
         "\n\naccuracy, latency (median), tail and memory: predicted / measured; above: share of inferences above limit"
-        + ("; under a refused budget the plan before ran on" if any(step.refused for step in steps) else "")
-        + ("; nearest: no plan holds the budget at the present speed" if any(step.nearest for step in steps) else "")
+        + "".join(f"; {word}: {why}" for word, why in _SHORT.items() if word in {step.outcome for step in steps})
         + ("; switched: blocks, + plans made meanwhile" if any(step.replanned for step in steps) else "")
     )
 

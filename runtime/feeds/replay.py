@@ -10,7 +10,7 @@ import itertools
 import time
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -50,8 +50,9 @@ class Step(Schema):
 
     `latency_limits_ms` are the limits of models under this budget: the tighter one of the budget's and the model's own.
     `plan` is the plan that ran: the one before if no plan holds the new budget, which is `refused` then; the last one,
-    if a governor has made others meanwhile, `replanned` times. `nearest` says that no plan holds the budget on the
-    device as it is now, so that the nearest one to it ran. `loaded` are the segments that began to run other options at
+    if a governor has made others meanwhile, `replanned` times. `governed` is what came of its last decision ("applied";
+    "nearest" where no plan holds the budget on the device as it is now, and the nearest one to it ran; "kept" where a
+    block could not be loaded, and the plan before ran on). `loaded` are the segments that began to run other options at
     once, as MODEL/SEGMENT. `memory_bytes` is the memory that the runtime measured (see `Runtime.memory_bytes`).
     """
 
@@ -61,7 +62,7 @@ class Step(Schema):
     latency_limits_ms: dict[str, float] = Field(default={})
     loaded: tuple[str, ...]
     replanned: int = 0
-    nearest: bool = False
+    governed: Literal["applied", "nearest", "kept"] | None = None
     plan_ms: float
     switch_ms: float
     memory_bytes: int
@@ -69,8 +70,9 @@ class Step(Schema):
 
     @property
     def outcome(self) -> str:
-        """What came of the budget where no plan holds it: "refused" or "nearest"; "" where one does."""
-        return "refused" if self.refused else "nearest" if self.nearest else ""
+        """What came of the budget if it does not hold: "refused", "nearest" or "kept"; else ""."""
+        governed = "" if self.governed in (None, "applied") else str(self.governed)
+        return "refused" if self.refused else governed
 
     @property
     def switched(self) -> str:
@@ -131,7 +133,7 @@ def replay(
                     latency_limits_ms=limits,
                     loaded=loaded if refused is None else (),
                     replanned=governing.replanned if governing else 0,
-                    nearest=governing is not None and governing.nearest,
+                    governed=governing.outcome if governing else None,
                     plan_ms=switch.plan_ms if refused is None else 0.0,
                     switch_ms=switch.switch_ms if refused is None else 0.0,
                     memory_bytes=memory_bytes,
@@ -148,7 +150,8 @@ class _Governing:
     def __init__(self, governor: Governor) -> None:
         self._governor, self._told, self._read_s = governor, governor.on_decision, 0.0
         self._ran: Any = {m.name: None if m.suspended else m.options for m in governor.runtime.plan.models}
-        self.replanned, self.nearest = 0, False
+        self.replanned = 0
+        self.outcome: Literal["applied", "nearest", "kept"] = "applied"
         governor.on_decision = self._decided
 
     def go_to(self, budget: Budget) -> None:
@@ -167,7 +170,7 @@ class _Governing:
 
     def _decided(self, line: dict[str, Any]) -> None:
         self.replanned += line["plan"] != self._ran
-        self._ran, self.nearest = line["plan"], line["outcome"] == "nearest"
+        self._ran, self.outcome = line["plan"], line["outcome"]
         if self._told is not None:
             self._told(line)
 

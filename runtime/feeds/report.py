@@ -63,7 +63,8 @@ frame marks a block that began to run this option at this budget. Accuracy, late
 median), its tail (what the share of inferences that the limit is for takes at most, p95 for 95 %) and memory are given
 as predicted / measured; measured memory is the growth of the process since it held everything but the models. Above
 limit is the share of inferences that took longer. Under a refused budget the plan before ran on; where it says nearest,
-no plan held the budget at the speed that the governor measured. Switched: blocks at once, + plans that it made
+no plan held the budget at the speed that the governor measured, and where it says kept, a block could not be loaded.
+Switched: blocks at once, + plans that it made
 meanwhile, of which the last is shown.</p>
 <div class="scroll">{_table(stores, steps)}</div>
 </body></html>

@@ -42,7 +42,7 @@ def test_run_replays_a_trace_and_measures(
     rows = [re.split(r"  +", line) for line in printed.out.splitlines()]
     assert ["2 refused", "1 B", "any", "any", "tiny"] in [row[:5] for row in rows]
     assert ["3", "any", "any", "p95 1000.000", "tiny"] in [row[:5] for row in rows]
-    assert "under a refused budget the plan before ran on" in printed.out
+    assert "refused: no plan holds the budget, so the one before ran on" in printed.out
     assert len(saved.read_text().splitlines()) == 1 + 3 * (6 + 3)
     assert "memory" in printed.err
     assert "tiny2" in printed.err
@@ -59,7 +59,7 @@ def test_a_governed_run_says_what_came_of_it_and_shows_decisions_where_asked_for
     printed = capsys.readouterr()
     steps = json.loads(printed.out)
     assert [step["refused"] is None for step in steps] == [True, False, True]
-    assert [(step["nearest"], step["replanned"]) for step in steps] == [(False, 0)] * 3
+    assert [(step["governed"], step["replanned"]) for step in steps] == [("applied", 0)] * 3
     assert '"decision"' not in printed.err
     assert main([*command, "--debug"]) == 0
     assert '"event": "decision"' in capsys.readouterr().err
@@ -68,11 +68,11 @@ def test_a_governed_run_says_what_came_of_it_and_shows_decisions_where_asked_for
 def test_what_a_governor_did_is_in_the_table(tiny_store: Store) -> None:
     with Runtime.open([tiny_store.path]) as runtime:
         (step,) = replay(runtime, {"tiny": Inputs([tiny_store.manifest.inputs[0].zeros()])}, [Budget()])
-    table = steps_table([step.model_copy(update={"nearest": True, "replanned": 2})])
+    table = steps_table([step.model_copy(update={"governed": "nearest", "replanned": 2})])
     rows = [re.split(r"  +", line) for line in table.splitlines()]
     assert [row[0] for row in rows if "tiny" in row] == ["1 nearest"]
     assert [row[-2] for row in rows if "tiny" in row] == ["3 + 2"]  # the runtime was opened with three segments
-    assert "nearest: no plan holds the budget at the present speed; switched: blocks, + plans made meanwhile" in table
+    assert "nearest: no plan holds the budget at the present speed, so the nearest one ran; switched: blocks" in table
     assert "nearest" not in steps_table([step])
 
 

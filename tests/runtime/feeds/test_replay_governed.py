@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from legodnn import Budget, Runtime
+from legodnn.errors import ExecutionError
 from legodnn.runtime import Governor
 from legodnn.runtime.device.monitor import Readings
 from legodnn.runtime.feeds.replay import replay
@@ -41,7 +42,8 @@ class Shrinks(Scripted):
 def test_plans_follow_the_device_between_inferences(tiny_store: Store, tmp_path: Path) -> None:
     with Runtime(workload("tiny", tiny_store, tiny_store, tmp_path)) as runtime:
         device = Shrinks(6, lambda device: leave(device, runtime, least_memory(runtime) + 1))
-        governor, told = Governor(runtime, monitor=device), []
+        told: list[dict[str, Any]] = []
+        governor = Governor(runtime, monitor=device)
         governor.on_decision = told.append
         steps = replay(runtime, inputs(tiny_store), [Budget(), Budget(), Budget(memory_bytes=1)], governor=governor)
         # It is read when a budget is set that is not refused, and after each of four inferences: 6 is in the second.
@@ -83,6 +85,23 @@ def test_a_model_that_is_suspended_meanwhile_is_passed_over_and_goes_on_when_it_
     assert step.models["tiny"].inferences == 20
     assert 4 < step.models["tiny2"].inferences < 20
     assert not step.plan.suspended
+
+
+def test_a_block_that_cannot_be_loaded_leaves_the_plan_before_and_is_said(
+    tiny_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise ExecutionError("no memory for a block")
+
+    with Runtime(workload("tiny", tiny_store, tiny_store, tmp_path)) as runtime:
+        before, tight = runtime.plan, Budget(memory_bytes=least_memory(runtime))
+        governor = Governor(runtime, monitor=Scripted())
+        with monkeypatch.context() as patched:
+            patched.setattr("legodnn.runtime.running_model.RunningModel.change", full)
+            first, second = replay(runtime, inputs(tiny_store), [Budget(), tight], governor=governor)
+        assert second.plan == before
+    assert [first.outcome, second.outcome] == ["", "kept"]
+    assert second.models["tiny"].inferences == 4
 
 
 def test_slow_inferences_count(tiny_store: Store) -> None:

@@ -67,7 +67,7 @@ def test_a_row_for_each_model_under_each_budget(
 def test_what_a_governor_did_is_said(steps: list[Step], tiny_store: Store, tiny_store2: Store, tmp_path: Path) -> None:
     stores = {s.name: s for s in (tiny_store, tiny_store2)}
     profiles = [Profile.load(default_path(s.path)) for s in stores.values()]
-    governed = steps[0].model_copy(update={"nearest": True, "replanned": 2})
+    governed = steps[0].model_copy(update={"governed": "nearest", "replanned": 2})
     page = write_report(tmp_path, stores, profiles, [governed]).read_text()
     assert "<td>1 nearest</td>" in page
     assert f"<td>{len(steps[0].loaded)} + 2</td>" in page

@@ -88,7 +88,9 @@ class Asked(threading.Thread):
         score = model_score(store, self._inputs, self.name)
         if score and self._inputs.y is not None:
             for number in self._answered:
-                score.add({output: values[number] for output, values in self._kept.items()}, self._inputs.y[number])
+                score.add(
+                    {output: values[number] for output, values in self._kept.items()}, self._inputs.y[number], number
+                )
         return {
             "inferences": len(self.latencies_ms),
             "refused": self.refused,

@@ -7,6 +7,7 @@ Where a store has a reading with a metric of its own (boxes, key points, anomali
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Protocol
@@ -32,19 +33,20 @@ from legodnn.tasks.key_points import found_points, rated_points
 class ModelScore(Protocol):
     """A score of all inferences that have been added; larger is better."""
 
-    def add(self, outputs: Mapping[str, AnyArray], label: Any) -> None:
+    def add(self, outputs: Mapping[str, AnyArray], label: Any, number: int) -> None:
         """Add an inference.
 
         Args:
             outputs: what the model gave, by name, as it gave it.
             label: the input's.
+            number: the input's, which tells what clip it is of; inputs may come in any order.
 
         Raises:
             InputError: there is NaN or infinity in the outputs, which no score takes.
         """
 
-    def value(self) -> float:
-        """Return the score of all inferences that have been added, at least one."""
+    def value(self) -> float | None:
+        """Return the score of all inferences that have been added, at least one; None if they make up no clip."""
 
 
 def model_score(store: Store, inputs: Inputs, name: str) -> ModelScore | None:
@@ -90,7 +92,7 @@ class _OfOneOutput:
     def __init__(self, manifest: Manifest, score: Score) -> None:
         self._manifest, self._score = manifest, score
 
-    def add(self, outputs: Mapping[str, AnyArray], label: Any) -> None:
+    def add(self, outputs: Mapping[str, AnyArray], label: Any, number: int) -> None:
         (numbers,) = output_numbers(self._manifest, outputs)
         self._score.add(numbers, label)
 
@@ -103,19 +105,22 @@ _Rated = Callable[[list[Any], list[Any]], float]
 
 
 class _Collected:
-    """A score that takes all inferences together: what was found in each is kept, and rated in the end."""
+    """A score that takes all inferences together: what was found in each is kept, and rated in the end.
 
-    def __init__(self, manifest: Manifest, found_in: _Found, rated: _Rated) -> None:
-        self._manifest, self._found_in, self._rated = manifest, found_in, rated
-        self._found: list[Any] = []
-        self._labels: list[Any] = []
+    Of `frames` inputs in a row that make a clip, those count that have all been added.
+    """
 
-    def add(self, outputs: Mapping[str, AnyArray], label: Any) -> None:
-        self._found.append(self._found_in(output_numbers(self._manifest, outputs)))
-        self._labels.append(label)
+    def __init__(self, manifest: Manifest, found_in: _Found, rated: _Rated, frames: int = 1) -> None:
+        self._manifest, self._found_in, self._rated, self._frames = manifest, found_in, rated, frames
+        self._added: dict[int, tuple[Any, Any]] = {}
 
-    def value(self) -> float:
-        return self._rated(self._found, self._labels)
+    def add(self, outputs: Mapping[str, AnyArray], label: Any, number: int) -> None:
+        self._added[number] = self._found_in(output_numbers(self._manifest, outputs)), label
+
+    def value(self) -> float | None:
+        there = Counter(number // self._frames for number in self._added)
+        whole = [self._added[n] for n in sorted(self._added) if there[n // self._frames] == self._frames]
+        return self._rated([found for found, _ in whole], [label for _, label in whole]) if whole else None
 
 
 def _problem(reading: Reading, y: NDArray[Any]) -> str | None:
@@ -177,4 +182,5 @@ def _clip_score(manifest: Manifest, inputs: Inputs, y: NDArray[Any], name: str, 
         manifest,
         lambda outputs: outputs[0],
         lambda found, labels: clip_accuracy(np.array(found), np.reshape(labels, (-1, *y.shape[1:])), frames),
+        frames,
     )

@@ -58,7 +58,8 @@ class Predictions:
         """Write the file, whole or not at all.
 
         An .npz has an array for each output, `MODEL/OUTPUT`, whose rows are the inputs; of several budgets, each by its
-        number, `1/MODEL/OUTPUT` and so on. Suspended models have none. Outputs are as the models gave them.
+        number, `1/MODEL/OUTPUT` and so on. Suspended models have none; of a model that was suspended for a part of the
+        inputs, `MODEL/#` has the numbers of the inputs that are there, from 0. Outputs are as the models gave them.
 
         Raises:
             WriteError: the file cannot be written.
@@ -71,17 +72,27 @@ class Predictions:
 
     def _arrays(self) -> dict[str, AnyArray]:
         rows: dict[str, list[AnyArray]] = {}
-        for (budget, model, _), outputs in self._kept.items():
+        there: dict[tuple[int, str], list[int]] = {}
+        for (budget, model, number), outputs in self._in_order():
+            there.setdefault((budget, model), []).append(number)
             for output, value in outputs.items():
-                name = f"{model}/{output}"
-                rows.setdefault(f"{budget + 1}/{name}" if self._several else name, []).append(value)
-        return {name: np.stack(values) for name, values in rows.items()}
+                rows.setdefault(self._name(budget, model, output), []).append(value)
+        parts = {of: numbers for of, numbers in there.items() if len(numbers) < len(self._inputs[of[1]].x)}
+        which = {self._name(*of, "#"): np.array(numbers, np.int64) for of, numbers in parts.items()}
+        return {name: np.stack(values) for name, values in rows.items()} | which
+
+    def _name(self, budget: int, model: str, output: str) -> str:
+        return f"{budget + 1}/{model}/{output}" if self._several else f"{model}/{output}"
+
+    def _in_order(self) -> list[tuple[tuple[int, str, int], Mapping[str, AnyArray]]]:
+        """What is kept, by budget and input: one whose model was suspended at first was run after others."""
+        return sorted(self._kept.items(), key=lambda kept: (kept[0][0], kept[0][2]))
 
     def _table(self) -> str:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(_COLUMNS)
-        for (budget, model, number), outputs in self._kept.items():
+        for (budget, model, number), outputs in self._in_order():
             manifest, names = self._manifests[model], self._inputs[model].names
             ((output, values),) = outputs.items()
             scores = manifest.specs[output].to_numbers(values)

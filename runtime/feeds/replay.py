@@ -32,7 +32,8 @@ _GOVERNED_S = 0.1  # between readings of the device, which take some millisecond
 
 
 class MeasuredModel(Schema):
-    """What was measured of one model under one budget. `accuracy` (see `model_scores`) is None if labels are not known.
+    """What was measured of one model under one budget. `accuracy` (see `model_scores`) is None if labels are not known;
+    it is that of the inputs that were run, where a governor had suspended the model meanwhile.
 
     `quantile_ms` is what the share of inferences that its limit is for took at most (`ModelPlan.quantile`), and
     `above_limit` the share of those above the limit (`Step.latency_limits_ms`); None where it has none.
@@ -208,11 +209,16 @@ def _measure(
 ) -> tuple[dict[str, MeasuredModel], int]:
     """Run every input through every model that is not suspended, and again within the seconds; models take turns.
 
+    An input is scored and kept when it is run first: in a later round, where its model was suspended before.
+
     Returns:
         What was measured of each model, and the memory after all inputs were run once, in bytes.
     """
     times = {m.name: array("d") for m in runtime.plan.models}  # compact: memory is measured meanwhile
     scores = {name: model_score(runtime.stores[name], inputs[name], name) for name in times}
+    known = {
+        name: bytearray(len(inputs[name].x)) for name in times
+    }  # 1 for each input of which it is known what it gives
     end, memory_bytes = time.monotonic() + seconds, 0
     for number in itertools.count():
         for i, name in _turns({name: len(inputs[name].x) for name in times}):
@@ -225,13 +231,14 @@ def _measure(
                 governing.note(inference)
             if watch:
                 watch(runtime, times)
-            if number:  # what it gives is known
+            if known[name][i]:
                 continue
+            known[name][i] = 1
             if keep:
                 keep(name, i, x, inference.outputs)
             score, labels = scores[name], inputs[name].y
             if score and labels is not None:
-                score.add(inference.outputs, labels[i])
+                score.add(inference.outputs, labels[i], i)
         if not number:
             memory_bytes = runtime.memory_bytes
         if not any(times.values()) or time.monotonic() >= end:

@@ -45,11 +45,11 @@ def points() -> np.ndarray:
     return np.concatenate([RNG.uniform(0, 96, (COUNT, 2, 2)), RNG.integers(0, 2, (COUNT, 2, 1))], axis=-1)
 
 
-def score(store: Store, outputs: list[np.ndarray], y: np.ndarray) -> float:
+def score(store: Store, outputs: list[np.ndarray], y: np.ndarray) -> float | None:
     found = model_score(store, Inputs(X, y), "m")
     assert found
     for row in range(COUNT):
-        found.add({f"y{i}": output[row] for i, output in enumerate(outputs)}, y[row])
+        found.add({f"y{i}": output[row] for i, output in enumerate(outputs)}, y[row], row)
     return found.value()
 
 
@@ -111,6 +111,18 @@ def test_clips_are_rated_whatever_the_form_of_their_labels(form: Any, tmp_path: 
     for problem, wrong in (("labelled with different classes", np.arange(COUNT) % 3), ("class number", y + 0.5)):
         with pytest.raises(InputError, match=problem):
             model_score(store, Inputs(X, form(wrong) if wrong.dtype == int else wrong), "m")
+
+
+def test_of_clips_that_came_in_parts_and_in_another_order_those_that_are_whole_count(tmp_path: Path) -> None:
+    reading, (scores,), y = CASES["clips"]
+    found = model_score(described_store(tmp_path, reading, [(3,)]), Inputs(X, y), "m")
+    assert found
+    for row in (10, 11, 5, 6, 7):
+        found.add({"y0": scores[row]}, y[row], row)
+    assert found.value() is None, "no clip is whole"
+    for row in (8, 9, 0):
+        found.add({"y0": scores[row]}, y[row], row)
+    assert found.value() == clip_accuracy(scores[8:], y[8:], 4)
 
 
 def test_frames_of_a_clip_lie_in_one_folder(tmp_path: Path) -> None:

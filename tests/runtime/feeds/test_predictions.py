@@ -38,6 +38,25 @@ def test_an_npz_holds_every_output(tiny_store: Store, tmp_path: Path) -> None:
         assert sorted(kept) == ["1/tiny/head", "2/tiny/head"]
 
 
+def test_what_was_run_late_stands_at_its_place_and_what_was_not_run_leaves_a_number_out(
+    tiny_store: Store, tmp_path: Path
+) -> None:
+    for numbers, part in (((2, 0, 1), False), ((2, 0), True)):
+        inputs, manifests = {"tiny": Inputs(X, names=("a", "b", "c"))}, {"tiny": tiny_store.manifest}
+        table, arrays = (Predictions(tmp_path / name, manifests, inputs) for name in ("p.csv", "p.npz"))
+        for number in numbers:
+            for predictions in (table, arrays):
+                predictions.keep(0, "tiny", number, X[number], {"head": np.full(10, number, np.float32)})
+        table.write()
+        arrays.write()
+        with np.load(tmp_path / "p.npz") as kept:
+            assert kept["tiny/head"][:, 0].tolist() == sorted(numbers)
+            assert ("tiny/#" in kept) == part
+            assert not part or kept["tiny/#"].tolist() == sorted(numbers)
+        rows = list(csv.DictReader((tmp_path / "p.csv").open()))
+        assert [row["input"] for row in rows] == ["abc"[number] for number in sorted(numbers)]
+
+
 def test_a_csv_holds_the_class_of_every_input(tiny_store: Store, tmp_path: Path) -> None:
     expected = replayed(tiny_store, tmp_path / "p.csv", [Budget()], ("a.png", "cats/b.png", "c.png"))
     rows = list(csv.DictReader((tmp_path / "p.csv").open()))
@@ -59,7 +78,7 @@ def test_what_a_csv_cannot_hold_is_refused_before_anything_runs(tiny_store: Stor
 
 
 def test_names_are_of_a_trace_even_if_a_model_ran_under_one_of_its_budgets(tiny_store: Store, tmp_path: Path) -> None:
-    predictions = Predictions(tmp_path / "p.npz", {"tiny": tiny_store.manifest}, {"tiny": Inputs(X)}, several=True)
+    predictions = Predictions(tmp_path / "p.npz", {"tiny": tiny_store.manifest}, {"tiny": Inputs(X[:1])}, several=True)
     predictions.keep(1, "tiny", 0, X[0], {"head": np.zeros(10, np.float32)})
     predictions.write()
     with np.load(tmp_path / "p.npz") as kept:

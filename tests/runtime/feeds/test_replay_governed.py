@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from legodnn import Budget, Runtime
 from legodnn.errors import ExecutionError
 from legodnn.runtime import Governor
 from legodnn.runtime.device.monitor import Readings
+from legodnn.runtime.feeds.inputs import Inputs
 from legodnn.runtime.feeds.replay import replay
 from legodnn.store import Store
 from legodnn.workload import Workload
@@ -37,6 +39,12 @@ class Shrinks(Scripted):
         else:
             self.available = float(TOTAL)
         return super().read()
+
+
+def whole_table(runtime: Runtime) -> list[Any]:
+    """The rows of the first model's segments."""
+    table = runtime.scheduler.tables[0]
+    return [*table.blocks, *table.fixed]
 
 
 def test_plans_follow_the_device_between_inferences(tiny_store: Store, tmp_path: Path) -> None:
@@ -75,8 +83,7 @@ def test_a_model_that_is_suspended_meanwhile_is_passed_over_and_goes_on_when_it_
     models = critical, other.model_copy(update={"critical": False})
     both = {**inputs(tiny_store, 20), **inputs(tiny_store2, 20)}
     with Runtime(Workload(models=models)) as runtime:
-        tables = runtime.scheduler.tables
-        least = sum(min(o.memory_bytes for o in s.options) for s in (*tables[0].blocks, *tables[0].fixed))
+        least = sum(min(o.memory_bytes for o in s.options) for s in whole_table(runtime))
         device = Shrinks(5, lambda device: leave(device, runtime, least + 1))
         governor = Governor(runtime, monitor=device)
         (step,) = replay(runtime, both, [Budget()], governor=governor)
@@ -102,6 +109,26 @@ def test_a_block_that_cannot_be_loaded_leaves_the_plan_before_and_is_said(
         assert second.plan == before
     assert [first.outcome, second.outcome] == ["", "kept"]
     assert second.models["tiny"].inferences == 4
+
+
+def test_what_a_model_missed_while_it_was_suspended_is_kept_and_scored_when_it_is_back(
+    tiny_store: Store, tiny_store2: Store, tmp_path: Path
+) -> None:
+    (critical,) = workload("tiny", tiny_store, tiny_store, tmp_path).models
+    (other,) = workload("tiny2", tiny_store2, tiny_store2, tmp_path).models
+    models, kept = (critical, other.model_copy(update={"critical": False})), []
+    with Runtime(Workload(models=models)) as runtime:
+        least = sum(min(o.memory_bytes for o in s.options) for s in whole_table(runtime))
+        x = inputs(tiny_store2)["tiny2"].x
+        right = np.array([np.argmax(runtime.infer("tiny2", each)) for each in x])  # type: ignore[arg-type]
+        both = {**inputs(tiny_store), "tiny2": Inputs(x, right)}
+        governor = Governor(runtime, monitor=Shrinks(0, lambda device: leave(device, runtime, least + 1)))
+        (step,) = replay(
+            runtime, both, [Budget()], keep=lambda *what: kept.append(what[1:3]), seconds=0.5, governor=governor
+        )
+    assert step.models["tiny2"].accuracy == 1.0
+    assert sorted(kept) == [(name, number) for name in ("tiny", "tiny2") for number in range(4)]
+    assert kept[:4] == [("tiny", number) for number in range(4)], "the other one rested then"
 
 
 def test_slow_inferences_count(tiny_store: Store) -> None:

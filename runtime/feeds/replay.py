@@ -165,6 +165,10 @@ class _Governing:
     def note(self, inference: Inference) -> None:
         """Note an inference, and let the governor decide if it is time."""
         self._governor.observe(inference.plan, inference.latency_ms)
+        self.look()
+
+    def look(self) -> None:
+        """Let the governor decide if it is time: also where no model runs, and one is to come back."""
         if time.monotonic() - self._read_s >= _GOVERNED_S:
             self._governor.attempt()
             self._read_s = time.monotonic()
@@ -221,8 +225,11 @@ def _measure(
     }  # 1 for each input of which it is known what it gives
     end, memory_bytes = time.monotonic() + seconds, 0
     for number in itertools.count():
+        before = sum(map(len, times.values()))
         for i, name in _turns({name: len(inputs[name].x) for name in times}):
             if runtime.plan[name].suspended:
+                if governing:
+                    governing.look()
                 continue
             x = inputs[name].x[i]
             inference = runtime.run(name, x)
@@ -241,8 +248,11 @@ def _measure(
                 score.add(inference.outputs, labels[i], i)
         if not number:
             memory_bytes = runtime.memory_bytes
-        if not any(times.values()) or time.monotonic() >= end:
+        idle = sum(map(len, times.values())) == before
+        if time.monotonic() >= end or (idle and not governing):
             break
+        if idle:
+            time.sleep(_GOVERNED_S)  # the device is not read again sooner
     measured = {}
     for name, values in times.items():
         if not values:

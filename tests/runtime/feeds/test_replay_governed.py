@@ -131,6 +131,18 @@ def test_what_a_model_missed_while_it_was_suspended_is_kept_and_scored_when_it_i
     assert kept[:4] == [("tiny", number) for number in range(4)], "the other one rested then"
 
 
+def test_where_every_model_is_suspended_the_device_is_read_on_and_they_come_back(
+    tiny_store: Store, tmp_path: Path
+) -> None:
+    (model,) = workload("tiny", tiny_store, tiny_store, tmp_path).models
+    with Runtime(Workload(models=(model.model_copy(update={"critical": False}),))) as runtime:
+        governor = Governor(runtime, monitor=Shrinks(1, lambda device: setattr(device, "available", 0.0)))
+        (step,) = replay(runtime, inputs(tiny_store), [Budget()], seconds=0.5, governor=governor)
+    assert step.replanned == 2, "it is suspended after two inferences, and comes back"
+    assert not step.plan.suspended
+    assert step.models["tiny"].inferences > 4
+
+
 def test_slow_inferences_count(tiny_store: Store) -> None:
     with Runtime.open([tiny_store.path]) as runtime:
         governor = Governor(runtime, monitor=Scripted())

@@ -53,8 +53,9 @@ class Step(Schema):
     `plan` is the plan that ran: the one before if no plan holds the new budget, which is `refused` then; the last one,
     if a governor has made others meanwhile, `replanned` times. `governed` is what came of its last decision ("applied";
     "nearest" where no plan holds the budget on the device as it is now, and the nearest one to it ran; "kept" where a
-    block could not be loaded, and the plan before ran on). `loaded` are the segments that began to run other options at
-    once, as MODEL/SEGMENT. `memory_bytes` is the memory that the runtime measured (see `Runtime.memory_bytes`).
+    block could not be loaded, and the plan before ran on), and `why` the reason. `loaded` are the segments that began
+    to run other options at once, as MODEL/SEGMENT. `memory_bytes` is the memory that the runtime measured (see
+    `Runtime.memory_bytes`).
     """
 
     budget: Budget
@@ -64,6 +65,7 @@ class Step(Schema):
     loaded: tuple[str, ...]
     replanned: int = 0
     governed: Literal["applied", "nearest", "kept"] | None = None
+    why: str | None = None
     plan_ms: float
     switch_ms: float
     memory_bytes: int
@@ -122,6 +124,7 @@ def replay(
             # The first budget is usually the one that the runtime was opened with.
             refused = _go_to(runtime, budget, governing) if steps or runtime.budget != budget else None
             switch = runtime.last_switch
+            switched = refused is None and not (governing and governing.outcome == "kept")
             loaded = tuple(f"{model}/{c.segment}" for model, chosen in switch.loaded.items() for c in chosen)
             kept = functools.partial(keep, number) if keep else None
             limits = _latency_limits(runtime, budget)
@@ -132,11 +135,12 @@ def replay(
                     plan=runtime.plan,
                     refused=refused,
                     latency_limits_ms=limits,
-                    loaded=loaded if refused is None else (),
+                    loaded=loaded if switched else (),
                     replanned=governing.replanned if governing else 0,
-                    governed=governing.outcome if governing else None,
-                    plan_ms=switch.plan_ms if refused is None else 0.0,
-                    switch_ms=switch.switch_ms if refused is None else 0.0,
+                    governed=governing.outcome if governing and refused is None else None,
+                    why=governing.why if governing and refused is None else None,
+                    plan_ms=switch.plan_ms if switched else 0.0,
+                    switch_ms=switch.switch_ms if switched else 0.0,
                     memory_bytes=memory_bytes,
                     models=measured,
                 )
@@ -150,8 +154,8 @@ class _Governing:
 
     def __init__(self, governor: Governor) -> None:
         self._governor, self._told, self._read_s = governor, governor.on_decision, 0.0
-        self._ran: Any = {m.name: None if m.suspended else m.options for m in governor.runtime.plan.models}
-        self.replanned = 0
+        self._ran = _what_runs(governor.runtime.plan)
+        self.replanned, self.why = 0, None
         self.outcome: Literal["applied", "nearest", "kept"] = "applied"
         governor.on_decision = self._decided
 
@@ -174,10 +178,16 @@ class _Governing:
             self._read_s = time.monotonic()
 
     def _decided(self, line: dict[str, Any]) -> None:
-        self.replanned += line["plan"] != self._ran
-        self._ran, self.outcome = line["plan"], line["outcome"]
+        runs = _what_runs(self._governor.runtime.plan)
+        self.replanned += runs != self._ran
+        self._ran, self.outcome, self.why = runs, line["outcome"], line.get("message")
         if self._told is not None:
             self._told(line)
+
+
+def _what_runs(plan: Plan) -> list[Any]:
+    """Return what each model of a plan runs, and how."""
+    return [(m.name, m.suspended, m.options, m.threads, m.streamed, m.compact) for m in plan.models]
 
 
 def _go_to(runtime: Runtime, budget: Budget, governing: _Governing | None) -> str | None:
@@ -220,14 +230,12 @@ def _measure(
     """
     times = {m.name: array("d") for m in runtime.plan.models}  # compact: memory is measured meanwhile
     scores = {name: model_score(runtime.stores[name], inputs[name], name) for name in times}
-    known = {
-        name: bytearray(len(inputs[name].x)) for name in times
-    }  # 1 for each input of which it is known what it gives
+    known = {name: bytearray(len(inputs[name].x)) for name in times}  # 1 where it is known what an input gives
     end, memory_bytes = time.monotonic() + seconds, 0
     for number in itertools.count():
         before = sum(map(len, times.values()))
         for i, name in _turns({name: len(inputs[name].x) for name in times}):
-            if runtime.plan[name].suspended:
+            if name in runtime.resting:  # suspended, or not put back after a switch that failed
                 if governing:
                     governing.look()
                 continue

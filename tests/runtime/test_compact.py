@@ -23,8 +23,13 @@ from legodnn.runtime.executors.base import Choice
 from legodnn.runtime.executors.capi_executor import CApiExecutor
 from legodnn.runtime.executors.interpreter import InterpreterExecutor
 from legodnn.runtime.executors.select import EXECUTOR_VARIABLE
+from legodnn.runtime.feeds.inputs import Inputs
+from legodnn.runtime.feeds.replay import replay
+from legodnn.runtime.governing.governor import Governor
 from legodnn.store import Store
 from legodnn.workload import Budget, Workload, WorkloadModel
+from tests.runtime.feeds.test_replay_governed import Shrinks
+from tests.runtime.governing.scripted import leave
 from tests.runtime.opened import least_memory
 from tests.runtime.probe_store import probe_store
 
@@ -78,6 +83,18 @@ def test_it_is_compact_where_that_keeps_accuracy_and_answers_the_same(store: Sto
         runtime.budget = Budget()
         assert not runtime.plan["m"].compact
         np.testing.assert_array_equal(runtime.infer("m", X), expected)
+
+
+def test_a_replay_counts_plans_of_a_governor_that_change_nothing_else(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("legodnn.runtime.feeds.replay._GOVERNED_S", 0.0)
+    with Runtime(of(store)) as runtime:
+        less = runtime.plan.memory_bytes - POINTERS // 2
+        device = Shrinks(1, lambda device: leave(device, runtime, less))
+        (step,) = replay(runtime, {"m": Inputs([X] * 4)}, [Budget()], governor=Governor(runtime, monitor=device))
+    assert step.plan["m"].compact
+    assert step.replanned == 1
 
 
 def test_it_is_not_compact_where_there_is_no_time_for_that(store: Store) -> None:

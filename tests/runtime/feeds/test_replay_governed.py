@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from legodnn import Budget, Runtime
-from legodnn.errors import ExecutionError
 from legodnn.runtime import Governor
 from legodnn.runtime.device.monitor import Readings
 from legodnn.runtime.feeds.inputs import Inputs
@@ -94,21 +93,22 @@ def test_a_model_that_is_suspended_meanwhile_is_passed_over_and_goes_on_when_it_
     assert not step.plan.suspended
 
 
-def test_a_block_that_cannot_be_loaded_leaves_the_plan_before_and_is_said(
-    tiny_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_where_a_block_cannot_be_loaded_the_plan_before_runs_and_is_said_to(
+    tiny_store: Store, store_copy: Path, tmp_path: Path
 ) -> None:
-    def full(*_: object) -> None:
-        raise ExecutionError("no memory for a block")
-
-    with Runtime(workload("tiny", tiny_store, tiny_store, tmp_path)) as runtime:
+    store = Store(store_copy)
+    with Runtime(workload("tiny", store, tiny_store, tmp_path, "interpreter"), executor="interpreter") as runtime:
         before, tight = runtime.plan, Budget(memory_bytes=least_memory(runtime))
+        chosen = runtime.scheduler.plan(tight)["tiny"].options
+        for block in store.manifest.blocks:
+            (store_copy / block.option(chosen[block.name]).file).unlink()
         governor = Governor(runtime, monitor=Scripted())
-        with monkeypatch.context() as patched:
-            patched.setattr("legodnn.runtime.running_model.RunningModel.change", full)
-            first, second = replay(runtime, inputs(tiny_store), [Budget(), tight], governor=governor)
-        assert second.plan == before
-    assert [first.outcome, second.outcome] == ["", "kept"]
-    assert second.models["tiny"].inferences == 4
+        steps = replay(runtime, inputs(tiny_store), [Budget(), tight, Budget(memory_bytes=1)], governor=governor)
+    assert [step.outcome for step in steps] == ["", "kept", "refused"]
+    assert steps[0].loaded
+    assert (steps[1].loaded, steps[1].plan_ms, steps[1].switch_ms, steps[1].plan) == ((), 0, 0, before)
+    assert str(store_copy) in str(steps[1].why)
+    assert steps[2].why is None, "this is of another budget"
 
 
 def test_what_a_model_missed_while_it_was_suspended_is_kept_and_scored_when_it_is_back(
@@ -120,7 +120,7 @@ def test_what_a_model_missed_while_it_was_suspended_is_kept_and_scored_when_it_i
     with Runtime(Workload(models=models)) as runtime:
         least = sum(min(o.memory_bytes for o in s.options) for s in whole_table(runtime))
         x = inputs(tiny_store2)["tiny2"].x
-        right = np.array([np.argmax(runtime.infer("tiny2", each)) for each in x])  # type: ignore[arg-type]
+        right = np.array([np.argmax(runtime.infer("tiny2", x[i])) for i in range(len(x))])  # type: ignore[arg-type]
         both = {**inputs(tiny_store), "tiny2": Inputs(x, right)}
         governor = Governor(runtime, monitor=Shrinks(0, lambda device: leave(device, runtime, least + 1)))
         (step,) = replay(
